@@ -1,0 +1,32 @@
+// Package deps holds the module requirements until code imports them; it goes away with the first complete build.
+package deps
+
+import (
+	_ "github.com/coreos/go-systemd/v22/daemon"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/hashicorp/hcl/v2"
+	_ "github.com/hashicorp/hcl/v2/gohcl"
+	_ "github.com/hashicorp/hcl/v2/hclparse"
+	_ "github.com/hashicorp/hcl/v2/hclsyntax"
+	_ "github.com/mdlayher/arp"
+	_ "github.com/mdlayher/ethernet"
+	_ "github.com/mdlayher/genetlink"
+	_ "github.com/mdlayher/genetlink/genltest"
+	_ "github.com/mdlayher/netlink"
+	_ "github.com/mdlayher/netlink/nltest"
+	_ "github.com/moby/ipvs"
+	_ "github.com/prometheus/client_golang/prometheus"
+	_ "github.com/prometheus/client_golang/prometheus/collectors"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/prometheus/client_golang/prometheus/testutil"
+	_ "github.com/sirupsen/logrus"
+	_ "github.com/spf13/cobra"
+	_ "github.com/vishvananda/netlink"
+	_ "github.com/vishvananda/netns"
+	_ "github.com/zclconf/go-cty/cty"
+	_ "golang.org/x/net/bpf"
+	_ "golang.org/x/net/ipv4"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+)
