@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package configs reads the configuration language of holdfast: HCL files in, one immutable [Config] out, or every
+// diagnostic at once.
+package configs
+
+import (
+	"log/slog"
+	"net/netip"
+
+	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/vrrp"
+)
+
+// Config is a whole, valid configuration with every default filled in.
+type Config struct {
+	Path           string // as given: a file or a folder
+	Hash           string // "sha256:…" over the files' contents in order
+	Director       Director
+	Log            Log
+	HTTP           HTTP
+	VirtualRouters []vrrp.Config   // in the order of the files
+	VirtualServers []VirtualServer // in the order of the files
+}
+
+// Director is the block of the same name.
+type Director struct {
+	Name          string
+	ControlSocket string
+	StateDir      string
+}
+
+// Log is the block of the same name.
+type Log struct {
+	Level  slog.Level
+	Format string // auto, text, json
+}
+
+// HTTP is the block of the same name.
+type HTTP struct {
+	Listen string // host:port; empty: off
+}
+
+// VirtualServer is one balanced service.
+type VirtualServer struct {
+	Name        string
+	Key         ipvs.Key
+	Scheduler   string
+	Flags       ipvs.Flags
+	Forward     ipvs.Forward
+	StartUp     bool // start = "up": traffic before the first check
+	Inhibit     bool // on_failure = "inhibit": weight 0 instead of removal
+	RealServers []RealServer
+	// VirtualRouter is the name of the virtual router that carries the address; empty: none does.
+	VirtualRouter string
+}
+
+// RealServer is one server behind a virtual server.
+type RealServer struct {
+	Name    string
+	Address netip.AddrPort
+	Weight  uint32
+	Checks  []checker.Check // all must pass; empty: always up
+}
