@@ -35,8 +35,8 @@ func (p Protocol) String() string {
 // Forward is the way a packet takes from the director to the real server.
 type Forward uint8
 
-// The forwarding methods. Local, which the kernel reports for a server on the director itself, reads as the method
-// that was asked for.
+// The forwarding methods. The kernel (6.1) reports the one that was asked for, also for a server on the director
+// itself; what it reports beside these reads as 0 and so differs from anything wanted.
 const (
 	_      Forward = iota
 	NAT            // destination rewritten, answers pass the director

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipvs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"sync/atomic"
+
+	"github.com/mdlayher/genetlink"
+	"github.com/mdlayher/netlink"
+	moby "github.com/moby/ipvs"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+)
+
+// Kernel is the IPVS table of a network namespace. Its methods may be called from any goroutine: writing goes one
+// operation at a time, reading has a connection of its own each time and waits for nobody.
+type Kernel struct {
+	namespace string
+	writer    chan writer // size 1: who takes it owns it
+}
+
+// writer is what moby/ipvs needs: one user at a time, and a new handle after a lost answer.
+type writer struct {
+	handle *moby.Handle    // nil: open one first
+	tried  map[string]bool // schedulers whose module was asked for
+}
+
+// OpenKernel opens the table of the network namespace at a path such as /run/netns/lab, which takes CAP_SYS_ADMIN, or
+// with "" of the one that the process is in. It loads the kernel module if need be; the error wraps [ErrNoIPVS] if that
+// does not help, and trying again later is allowed.
+func OpenKernel(ctx context.Context, namespace string) (*Kernel, error) {
+	k := &Kernel{namespace: namespace, writer: make(chan writer, 1)}
+	_, err := k.Info(ctx)
+	if errors.Is(err, ErrNoIPVS) {
+		if loadErr := modprobe(ctx, "ip_vs"); loadErr != nil {
+			return nil, fmt.Errorf("%w; %w", err, loadErr)
+		}
+		_, err = k.Info(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	h, err := k.newHandle(ctx)
+	if err != nil {
+		return nil, err
+	}
+	k.writer <- writer{h, make(map[string]bool)}
+	return k, nil
+}
+
+// Close releases the table, which must not be used afterwards.
+func (k *Kernel) Close() error {
+	if w := <-k.writer; w.handle != nil {
+		w.handle.Close()
+	}
+	return nil
+}
+
+// List implements [Table].
+func (k *Kernel) List(ctx context.Context) ([]Service, error) {
+	var list []Service
+	err := k.read(ctx, func(r reader) (err error) {
+		list, _, err = r.table()
+		return err
+	})
+	return list, err
+}
+
+// Stats implements [Table].
+func (k *Kernel) Stats(ctx context.Context) ([]ServiceStats, error) {
+	var stats []ServiceStats
+	err := k.read(ctx, func(r reader) (err error) {
+		_, stats, err = r.table()
+		return err
+	})
+	return stats, err
+}
+
+// Info returns the version of the kernel's IPVS and the size of its connection table.
+func (k *Kernel) Info(ctx context.Context) (Info, error) {
+	var info Info
+	err := k.read(ctx, func(r reader) (err error) {
+		info, err = r.info()
+		return err
+	})
+	return info, err
+}
+
+// read calls f with a connection that closes when the context ends, which is what ends waiting for an answer.
+func (k *Kernel) read(ctx context.Context, f func(reader) error) error {
+	var c netlink.Config
+	if k.namespace != "" {
+		ns, err := os.Open(k.namespace)
+		if err != nil {
+			return err
+		}
+		defer ns.Close()
+		c.NetNS = int(ns.Fd())
+	}
+	conn, err := genetlink.Dial(&c)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+
+	family, err := conn.GetFamily(familyName)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrNoIPVS, err)
+	}
+	if err == nil {
+		id := uint32(family.ID)
+		if !mobyFamily.CompareAndSwap(0, id) && mobyFamily.Load() != id {
+			return errReloaded
+		}
+		err = f(reader{conn, family})
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return explain(err)
+}
+
+// Apply implements [Table]. It ends with the context even if moby/ipvs, which waits for a lost answer for ever, does
+// not; whether the operation was carried out is then unknown.
+func (k *Kernel) Apply(ctx context.Context, op Op) error {
+	if a := op.Destination.Address.Addr(); a.IsValid() && a.Is4() != op.Service.Address.Is4() {
+		// moby/ipvs does not send the family: the kernel would take the wrong bytes for the address.
+		return fmt.Errorf("destination of another address family: %w", unix.EINVAL)
+	}
+	var w writer
+	select {
+	case w = <-k.writer:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { k.writer <- w }()
+	err := w.write(ctx, k, op)
+	needsScheduler := op.Kind == AddService || op.Kind == UpdateService
+	if !needsScheduler || !errors.Is(err, unix.ENOENT) || errors.Is(err, ErrNoIPVS) {
+		return explain(err)
+	}
+	// The kernel asks for the module itself, but cannot in every container or virtual machine.
+	module := "ip_vs_" + op.Scheduler
+	if !w.tried[module] {
+		w.tried[module] = true
+		if loadErr := modprobe(ctx, module); loadErr == nil {
+			err = w.write(ctx, k, op)
+		}
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("scheduler %s: the kernel has no module %s: %w", op.Scheduler, module, err)
+	}
+	return explain(err)
+}
+
+func (w *writer) write(ctx context.Context, k *Kernel, op Op) (err error) {
+	if w.handle == nil {
+		if w.handle, err = k.newHandle(ctx); err != nil {
+			return err
+		}
+	}
+	stop := context.AfterFunc(ctx, w.handle.Close)
+	err = call(w.handle, op)
+	if !stop() { // closed under our hands
+		w.handle = nil
+		return fmt.Errorf("no answer from the kernel: %w", context.Cause(ctx))
+	}
+	return err
+}
+
+// call translates an operation for moby/ipvs.
+func call(h *moby.Handle, op Op) error {
+	s := &moby.Service{
+		Address:       op.Service.Address.AsSlice(),
+		Protocol:      uint16(op.Service.Protocol),
+		Port:          op.Service.Port,
+		SchedName:     op.Scheduler,
+		Flags:         uint32(op.Flags),
+		AddressFamily: unix.AF_INET,
+		Netmask:       0xffffffff, // persistence by single client
+	}
+	if op.Service.Address.Is6() {
+		s.AddressFamily, s.Netmask = unix.AF_INET6, 128
+	}
+	d := &moby.Destination{
+		Address:         op.Destination.Address.Addr().AsSlice(),
+		Port:            op.Destination.Address.Port(),
+		Weight:          int(op.Destination.Weight),
+		ConnectionFlags: forwards[op.Destination.Forward],
+	}
+	switch op.Kind {
+	case AddService:
+		return h.NewService(s)
+	case UpdateService:
+		return h.UpdateService(s)
+	case DeleteService:
+		return h.DelService(s)
+	case AddDestination:
+		return h.NewDestination(s, d)
+	case UpdateDestination:
+		return h.UpdateDestination(s, d)
+	case DeleteDestination:
+		return h.DelDestination(s, d)
+	}
+	return fmt.Errorf("%s: %w", op.Kind, unix.EINVAL)
+}
+
+// mobyFamily is the number of the netlink family that moby/ipvs looks up once in the life of a process.
+var mobyFamily atomic.Uint32
+
+var errReloaded = errors.New("ip_vs was unloaded and loaded again: restart the process")
+
+// newHandle opens a handle of moby/ipvs, which is safe only after a successful read: without the family it keeps quiet
+// and from then on reports success for every operation without doing any.
+func (k *Kernel) newHandle(ctx context.Context) (*moby.Handle, error) {
+	logrus.SetOutput(io.Discard) // it logs a modprobe that fails even if IPVS is there
+	h, err := moby.New(k.namespace)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, h.Close)
+	defer stop()
+	// No table has a service of protocol 0.
+	nothing := &moby.Service{AddressFamily: unix.AF_INET, Address: netip.IPv4Unspecified().AsSlice()}
+	if h.IsServicePresent(nothing) {
+		h.Close()
+		return nil, errors.New("moby/ipvs has missed the kernel's IPVS and looks only once: restart the process")
+	}
+	return h, nil
+}
+
+// explain adds what an operator can do about an error.
+func explain(err error) error {
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("needs CAP_NET_ADMIN in the initial user namespace: %w", err)
+	case errors.Is(err, unix.EAFNOSUPPORT):
+		return fmt.Errorf("the kernel's IPVS knows no IPv6: %w", err)
+	case errors.Is(err, unix.ENOPROTOOPT):
+		return fmt.Errorf("the kernel is unloading ip_vs: %w", err)
+	}
+	return err
+}
+
+// modprobe loads a kernel module.
+func modprobe(ctx context.Context, module string) error {
+	out, err := exec.CommandContext(ctx, "modprobe", "--", module).CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if out = bytes.TrimSpace(out); len(out) > 0 {
+		return fmt.Errorf("modprobe %s: %w: %s", module, err, out)
+	}
+	return fmt.Errorf("modprobe %s: %w", module, err)
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipvs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	readPeriod = 5 * time.Second        // IPVS sends no events: drift is found by reading
+	readShare  = 20                     // at most one part in 20 of the time is spent on reading
+	firstRetry = 100 * time.Millisecond // doubled after each attempt that fails
+	lastRetry  = 5 * time.Second
+	statsAge   = time.Second
+)
+
+// A Reconciler keeps a table equal to the newest wanted one until its context ends. It mends what others change in our
+// services, and when the kernel has no IPVS it waits for it.
+type Reconciler struct {
+	log      *slog.Logger
+	open     func(context.Context) (Table, error)
+	onReport func(Report)
+	mailbox  chan goal             // size 1: the newest goal
+	stats    chan snapshot         // size 1: who holds it may renew it
+	table    atomic.Pointer[Table] // for Stats; nil while none is open
+
+	// The goroutine of Run owns the rest.
+	goal     goal
+	mirror   mirror
+	failures int
+	lastErr  string
+	drifting bool
+}
+
+type snapshot struct {
+	at    time.Time
+	stats []ServiceStats
+}
+
+// NewReconciler returns a reconciler for the table that open returns. Every attempt ends in a call of onReport, from
+// the goroutine of Run, which must not block. The reconciler closes the table.
+func NewReconciler(log *slog.Logger, open func(context.Context) (Table, error), onReport func(Report)) *Reconciler {
+	r := &Reconciler{
+		log: log, open: open, onReport: onReport,
+		mailbox: make(chan goal, 1), stats: make(chan snapshot, 1),
+	}
+	r.stats <- snapshot{}
+	return r
+}
+
+// Set makes want the table to keep; owned names further services that are ours, to be deleted if they are not wanted.
+// It never blocks: a table that nobody has come round to is replaced. The caller must not change the slices afterwards.
+func (r *Reconciler) Set(want []Service, owned []Key) {
+	g := newGoal(want, owned)
+	for {
+		select {
+		case r.mailbox <- g:
+			return
+		default:
+		}
+		select {
+		case <-r.mailbox:
+		default:
+		}
+	}
+}
+
+// Run works until the context ends and then returns nil, leaving the table as it is. It touches nothing before the
+// first Set.
+func (r *Reconciler) Run(ctx context.Context) error {
+	defer r.close()
+	var due <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case r.goal = <-r.mailbox:
+			if due != nil && r.mirror.table == nil {
+				continue // opening is tried at its own pace
+			}
+		case <-due:
+			r.mirror.due = true
+		}
+		report := r.attempt(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		due = time.After(time.Until(r.next(report.Err)))
+		r.tell(report)
+		r.onReport(report)
+	}
+}
+
+func (r *Reconciler) attempt(ctx context.Context) Report {
+	if r.mirror.table == nil {
+		begin := time.Now()
+		t, err := r.open(ctx)
+		if err != nil {
+			return Report{Time: begin, Duration: time.Since(begin), Err: fmt.Errorf("open table: %w", err)}
+		}
+		r.mirror = mirror{table: t}
+		r.table.Store(&t)
+	}
+	report := r.mirror.reconcile(ctx, r.goal)
+	if errors.Is(report.Err, ErrNoIPVS) {
+		r.close()
+	}
+	return report
+}
+
+func (r *Reconciler) close() {
+	if r.mirror.table == nil {
+		return
+	}
+	r.table.Store(nil)
+	if err := r.mirror.table.Close(); err != nil {
+		r.log.Warn("ipvs table not closed", "err", err)
+	}
+	r.mirror = mirror{}
+}
+
+// next says when to try again after an error, and when to look for drift without one.
+func (r *Reconciler) next(err error) time.Time {
+	if err == nil {
+		r.failures = 0
+		return r.mirror.readAt.Add(max(readPeriod, readShare*r.mirror.readCost))
+	}
+	wait := min(firstRetry<<min(r.failures, 10), lastRetry)
+	r.failures++
+	return time.Now().Add(wait)
+}
+
+// tell logs what is new about a report: an error once until it changes or ends, drift once until a reading finds none.
+func (r *Reconciler) tell(report Report) {
+	if n := report.Done.Total(); n > 0 {
+		r.log.Info("ipvs table changed", "op", report.Done.String())
+	}
+	text := ""
+	if report.Err != nil {
+		text = report.Err.Error()
+	}
+	switch {
+	case text == r.lastErr:
+	case text != "":
+		r.log.Warn("ipvs table not as wanted", "err", report.Err)
+	default:
+		r.log.Info("ipvs table as wanted again")
+	}
+	r.lastErr = text
+
+	drift := report.Drift.Total() > 0
+	if drift && !r.drifting {
+		r.log.Warn("ipvs table changed by others", "op", report.Drift.String())
+	}
+	if !r.mirror.readAt.Before(report.Time) {
+		r.drifting = drift
+	}
+}
+
+// Stats returns what the kernel counts, at most a second old, with the services of others. It reads on its own, beside
+// the goroutine that writes. ErrNoIPVS means that no table is open.
+func (r *Reconciler) Stats(ctx context.Context) ([]ServiceStats, error) {
+	var s snapshot
+	select {
+	case s = <-r.stats:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { r.stats <- s }()
+	if !s.at.IsZero() && time.Since(s.at) < statsAge {
+		return s.stats, nil
+	}
+	t := r.table.Load()
+	if t == nil {
+		return nil, fmt.Errorf("read statistics: %w", ErrNoIPVS)
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	stats, err := (*t).Stats(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read statistics: %w", err)
+	}
+	s = snapshot{time.Now(), stats}
+	return stats, nil
+}
