@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Conn carries the adverts of one virtual router. Only Wait blocks, so that the one goroutine which reads and writes
+// sees all that has arrived before it acts on a timer.
+type Conn interface {
+	// Wait blocks until there is something to read, or until Close.
+	Wait() error
+	// Read returns the payload of the next packet in b, or ErrNothing.
+	Read(b []byte) (n int, h Header, err error)
+	// Write sends b to dst.
+	Write(b []byte, dst netip.Addr) error
+	// Source is the address that Write sends from.
+	Source() netip.Addr
+	Close() error
+}
+
+// ErrNothing is what Conn.Read returns while nothing is there to read.
+var ErrNothing = errors.New("nothing to read")
+
+// Host is the machine that the virtual addresses belong on. All of it may block but Link, Missing and Watch, which tell
+// what is known.
+type Host interface {
+	// Link returns the index of a link that can carry traffic, or why it cannot.
+	Link(device string) (index int, err error)
+	// Missing returns those of the addresses that are not installed.
+	Missing(addresses []Address) []Address
+	// Lease returns the shortest remaining lifetime of the addresses; 0: one of them is not installed.
+	Lease(addresses []Address) time.Duration
+	// Hold installs the addresses for the time of lease (whole seconds; 0: for ever) or renews them.
+	Hold(addresses []Address, lease time.Duration) error
+	// Release removes those of the addresses that are installed.
+	Release(addresses []Address) error
+	// Announce sends one gratuitous ARP, or one of each kind, for the address.
+	Announce(a Address, f ARPFormat) error
+	// Watch calls changed, which must not block, after every change of a link or an address, until stop.
+	Watch(changed func()) (stop func())
+}
+
+// Input is what a virtual router is told from outside. It is given as a whole; the newest one counts.
+type Input struct {
+	Config Config // of the same election: see Config.SameElection
+	Ready  bool   // this director could serve: it may preempt
+	Fault  string // why this director cannot take part; empty: it can
+}
+
+// Options is what an Instance works with.
+type Options struct {
+	Host   Host
+	Dial   func(Config) (Conn, error)
+	Log    *slog.Logger
+	Resume bool // was master when the last run of this director ended without handing over
+	// OnTransition is called for every change of state, in order. It must not block.
+	OnTransition func(Transition)
+}
+
+// Transition is one change of state of a virtual router.
+type Transition struct {
+	Router   string
+	From, To State
+	At       time.Time
+	Reason   string
+}
+
+// Instance takes part in the election of one virtual router. Its goroutine owns the machine and the connection; the
+// addresses are kept by a second one, so that adverts never wait for them.
+type Instance struct {
+	o    Options
+	wake chan struct{}
+
+	mu     sync.Mutex // guards what follows
+	input  Input
+	status Status
+
+	// Owned by Run's goroutine.
+	cfg      Config
+	machine  *Machine
+	conn     Conn
+	index    int           // of the link that conn is bound to
+	readable chan struct{} // a connection has something to read
+	quit     chan struct{} // closed when Run ends
+	retry    time.Time     // when to try again what keeps us in fault; zero: nothing to try
+	started  bool
+	keeper   *keeper
+	last     order
+	logged   map[Refusal]time.Time
+	buf      [2048]byte // more than an advert of 255 IPv4 addresses
+	out      []byte
+}
+
+// drainMost bounds how many packets are read in a row, so that a flood does not delay our own adverts.
+const drainMost = 64
+
+// retryEvery is how often an interface that cannot be used is tried again.
+const retryEvery = time.Second
+
+// NewInstance returns an instance that is not running yet.
+func NewInstance(in Input, o Options) *Instance {
+	o.Log = o.Log.With("virtual_router", in.Config.Name)
+	i := &Instance{
+		o: o, input: in, wake: make(chan struct{}, 1), readable: make(chan struct{}), quit: make(chan struct{}),
+		keeper: newKeeper(o.Host, o.Log), logged: make(map[Refusal]time.Time),
+	}
+	i.status = Status{Name: in.Config.Name, State: Init, Config: in.Config, Refused: make(map[Refusal]uint64)}
+	return i
+}
+
+// Set tells the instance something new. It never blocks.
+func (i *Instance) Set(in Input) {
+	i.mu.Lock()
+	i.input = in
+	i.mu.Unlock()
+	poke(i.wake)
+}
+
+// Run takes part in the election until ctx ends; then it hands over as Config.Handover says, which takes a master-down
+// interval at most, and returns with the addresses released.
+func (i *Instance) Run(ctx context.Context) error {
+	i.cfg = i.current().Config
+	i.machine = NewMachine(i.params(netip.Addr{}))
+	unwatch := i.o.Host.Watch(func() { poke(i.wake); i.keeper.poke() })
+	defer unwatch()
+
+	var wg sync.WaitGroup
+	keep, stopKeeper := context.WithCancel(context.WithoutCancel(ctx))
+	wg.Go(func() { i.keeper.run(keep) })
+	defer wg.Wait()
+	defer stopKeeper()
+	defer i.close()
+	defer close(i.quit)
+
+	i.refresh(false)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	done := ctx.Done()
+	for {
+		arm(timer, i.deadline())
+		select {
+		case <-done:
+			done = nil
+			i.do(i.machine.Stop(time.Now()))
+		case <-i.readable:
+			i.drain(drainMost)
+		case <-i.wake:
+			i.do(i.machine.CatchUp(time.Now()))
+			i.refresh(done == nil)
+		case <-timer.C:
+			i.expire(done == nil)
+		}
+		if s, _, _ := i.machine.State(); done == nil && s == Init {
+			return nil
+		}
+	}
+}
+
+// expire does what the timer is for. A backup that woke up late first reads what has arrived meanwhile.
+func (i *Instance) expire(stopping bool) {
+	now := time.Now()
+	if due(i.retry, now) {
+		i.retry = time.Time{}
+		i.do(i.machine.CatchUp(now))
+		i.refresh(stopping)
+	}
+	if !due(i.machine.Deadline(), now) {
+		return
+	}
+	if s, _, _ := i.machine.State(); s == Backup {
+		i.drain(drainMost)
+	}
+	i.do(i.machine.Tick(time.Now()))
+}
+
+func (i *Instance) deadline() time.Time {
+	d := i.machine.Deadline()
+	if !i.retry.IsZero() {
+		d = earlier(d, i.retry)
+	}
+	return d
+}
+
+// refresh compares the machine with what it is told and with the state of its interface. One that is stopping only
+// goes on stopping.
+func (i *Instance) refresh(stopping bool) {
+	if stopping {
+		return
+	}
+	in, now := i.current(), time.Now()
+	if !in.Config.Equal(i.cfg) {
+		i.cfg = in.Config
+		i.machine.SetParams(now, i.params(i.machine.p.Source))
+	}
+	i.machine.SetReady(in.Ready)
+	if err := i.usable(in); err != nil {
+		i.do(i.machine.Fail(now, err.Error()))
+		i.close()
+		i.retry = now.Add(retryEvery)
+		return
+	}
+	if s, _, _ := i.machine.State(); s == Init || s == Fault {
+		i.start(now)
+		return
+	}
+	if i.machine.resuming && len(i.o.Host.Missing(i.cfg.Addresses)) > 0 {
+		i.do(i.machine.Lost(now))
+	}
+	i.do(nil)
+}
+
+// usable opens the connection if need be, and says what keeps this router out of the election.
+func (i *Instance) usable(in Input) error {
+	if in.Fault != "" {
+		return errors.New(in.Fault)
+	}
+	index, err := i.o.Host.Link(i.cfg.Interface)
+	if err != nil {
+		return err
+	}
+	if i.conn != nil && index == i.index {
+		return nil
+	}
+	i.close() // the link was made anew
+	conn, err := i.o.Dial(i.cfg)
+	if err != nil {
+		return err
+	}
+	i.conn, i.index = conn, index
+	go i.listen(conn)
+	i.machine.SetParams(time.Now(), i.params(conn.Source()))
+	return nil
+}
+
+func (i *Instance) start(now time.Time) {
+	delay, resume := time.Duration(0), false
+	if !i.started {
+		i.started = true
+		delay = i.cfg.StartupDelay
+		resume = i.o.Resume && i.o.Host.Lease(i.cfg.Addresses) > i.cfg.Interval
+	}
+	i.do(i.machine.Start(now, delay, resume))
+}
+
+// listen tells the loop that there is something to read. It ends when the connection is closed.
+func (i *Instance) listen(c Conn) {
+	for c.Wait() == nil {
+		select {
+		case i.readable <- struct{}{}:
+		case <-i.quit:
+			return
+		}
+	}
+}
+
+func (i *Instance) close() {
+	if i.conn == nil {
+		return
+	}
+	_ = i.conn.Close()
+	i.conn = nil
+}
+
+// drain reads at most n packets.
+func (i *Instance) drain(n int) {
+	for ; n > 0 && i.conn != nil; n-- {
+		size, h, err := i.conn.Read(i.buf[:])
+		if errors.Is(err, ErrNothing) {
+			return
+		}
+		if err != nil {
+			// The link is gone, or was made anew: try with a new connection.
+			i.count(func(s *Status) { s.ReadErrors++ })
+			i.close()
+			i.retry = earlier(i.retry, time.Now().Add(retryEvery/10))
+			return
+		}
+		i.receive(i.buf[:size], h)
+	}
+}
+
+func (i *Instance) receive(b []byte, h Header) {
+	a, err := i.accept(b, h)
+	if err != nil {
+		i.refuse(err, h)
+		return
+	}
+	now := time.Now()
+	state, _, _ := i.machine.State()
+	i.count(func(s *Status) {
+		s.Received++
+		if state == Master {
+			s.OtherMasterSeen++
+		}
+		s.hear(h.Src, a, now)
+	})
+	i.do(i.machine.Receive(now, h.Src, a))
+}
+
+// accept is RFC 9568 section 7.1: what of it needs the configuration, and Parse.
+func (i *Instance) accept(b []byte, h Header) (Advert, error) {
+	group, least := groupIPv4, uint8(ttl)
+	if i.cfg.Unicast.Enabled() {
+		group, least = i.conn.Source(), i.cfg.Unicast.MinTTL
+	}
+	switch {
+	case h.Dst != group:
+		return Advert{}, RefusedDestination
+	case h.TTL < least:
+		return Advert{}, RefusedTTL
+	case h.Src == i.conn.Source():
+		return Advert{}, RefusedOwn
+	case i.cfg.Unicast.Enabled() && !slices.Contains(i.cfg.Unicast.Peers, h.Src):
+		return Advert{}, RefusedPeer
+	}
+	a, err := Parse(b, h)
+	if err == nil && a.ID != i.cfg.ID {
+		err = RefusedID
+	}
+	return a, err
+}
+
+// refuse counts a packet that nothing else comes of, and logs each reason once a minute.
+func (i *Instance) refuse(err error, h Header) {
+	reason, _ := errors.AsType[Refusal](err)
+	i.count(func(s *Status) { s.Refused[reason]++ })
+	if now := time.Now(); now.Sub(i.logged[reason]) > time.Minute {
+		i.logged[reason] = now
+		i.o.Log.Warn("advert refused", "reason", string(reason), "from", h.Src, "ttl", h.TTL)
+	}
+}
+
+// do carries out what the machine wants: adverts at once, all else through the keeper.
+func (i *Instance) do(acts []Action) {
+	for _, a := range acts {
+		switch a.Kind {
+		case SendAdvert:
+			i.send(a.Priority)
+		case HoldAddresses:
+			i.last.begin++
+		case AnnounceAgain:
+			i.last.again++
+		}
+	}
+	if !i.machine.resuming {
+		i.last.hold = i.machine.Holding()
+		i.last.at, i.last.valid = time.Now(), i.machine.MasterDownInterval()
+		i.last.cfg = i.cfg
+		i.keeper.set(i.last)
+	}
+	i.publish()
+}
+
+// send sends one advert to everyone. An error is counted: the link's state says the rest.
+func (i *Instance) send(priority uint8) {
+	if i.conn == nil {
+		return
+	}
+	a := Advert{ID: i.cfg.ID, Priority: priority, Interval: i.cfg.Interval}
+	for _, addr := range i.cfg.Addresses {
+		a.Addresses = append(a.Addresses, addr.Prefix.Addr())
+	}
+	to := i.cfg.Unicast.Peers
+	if len(to) == 0 {
+		to = []netip.Addr{groupIPv4}
+	}
+	for _, dst := range to {
+		i.out = a.Append(i.out[:0], i.conn.Source(), dst)
+		err := i.conn.Write(i.out, dst)
+		i.count(func(s *Status) {
+			if s.Sent++; err != nil {
+				s.SendErrors++
+			}
+		})
+	}
+}
+
+func (i *Instance) params(source netip.Addr) Params {
+	return Params{
+		Priority: i.cfg.Priority, Interval: i.cfg.Interval, Preempt: i.cfg.Preempt, Handover: i.cfg.Handover, Source: source,
+	}
+}
+
+func (i *Instance) current() Input {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.input
+}
+
+func (i *Instance) count(f func(*Status)) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	f(&i.status)
+}
+
+// publish makes the machine's state visible, and tells of a change.
+func (i *Instance) publish() {
+	state, since, reason := i.machine.State()
+	i.mu.Lock()
+	t := Transition{Router: i.cfg.Name, From: i.status.State, To: state, At: since, Reason: reason}
+	i.status.Config = i.cfg
+	i.status.State, i.status.Since, i.status.Reason = state, since, reason
+	if i.conn != nil {
+		i.status.Source = i.conn.Source()
+	}
+	i.mu.Unlock()
+	if t.From != t.To {
+		i.o.OnTransition(t)
+	}
+}
+
+// Status is what is known of a virtual router.
+type Status struct {
+	Name   string
+	Config Config
+	State  State
+	Since  time.Time
+	Reason string
+	Source netip.Addr // our own; zero before the first connection
+	Peers  []Peer     // in the order of their addresses
+	// What has been counted since the start.
+	Sent, SendErrors, Received, ReadErrors, OtherMasterSeen uint64
+	Refused                                                 map[Refusal]uint64
+	Announced, HostErrors, Restored                         uint64
+	HostError                                               string // of the last attempt on the addresses; empty: it worked
+}
+
+// Peer is another router that was heard as master.
+type Peer struct {
+	Address  netip.Addr
+	Priority uint8
+	Checksum Checksum // the reading it follows
+	LastSeen time.Time
+}
+
+// peersMost bounds what strangers can make us remember.
+const peersMost = 16
+
+// hear remembers the sender of an advert; the one not heard for the longest time is forgotten if there are too many.
+func (s *Status) hear(from netip.Addr, a Advert, now time.Time) {
+	p := Peer{Address: from, Priority: a.Priority, Checksum: a.Checksum, LastSeen: now}
+	at, found := slices.BinarySearchFunc(s.Peers, from, func(p Peer, a netip.Addr) int { return p.Address.Compare(a) })
+	if found {
+		s.Peers[at] = p
+		return
+	}
+	s.Peers = slices.Insert(s.Peers, at, p)
+	if len(s.Peers) > peersMost {
+		oldest := slices.MinFunc(s.Peers, func(a, b Peer) int { return a.LastSeen.Compare(b.LastSeen) })
+		s.Peers = slices.DeleteFunc(s.Peers, func(p Peer) bool { return p == oldest })
+	}
+}
+
+// Master is the address of the master as this router sees it; zero: none is known.
+func (s Status) Master() netip.Addr {
+	if s.State == Master {
+		return s.Source
+	}
+	if s.State != Backup || len(s.Peers) == 0 {
+		return netip.Addr{}
+	}
+	last := slices.MaxFunc(s.Peers, func(a, b Peer) int {
+		return cmp.Or(a.LastSeen.Compare(b.LastSeen), a.Address.Compare(b.Address))
+	})
+	if last.Priority == 0 {
+		return netip.Addr{}
+	}
+	return last.Address
+}
+
+// Status returns a copy of what is known now.
+func (i *Instance) Status() Status {
+	i.mu.Lock()
+	s := i.status
+	s.Peers = slices.Clone(s.Peers)
+	s.Refused = make(map[Refusal]uint64, len(Refusals))
+	for _, r := range Refusals {
+		s.Refused[r] = i.status.Refused[r]
+	}
+	i.mu.Unlock()
+	s.Announced, s.HostErrors, s.Restored, s.HostError = i.keeper.counters()
+	return s
+}
+
+// poke wakes up the reader of a channel of size 1 that has not been woken up yet.
+func poke(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// arm sets a timer to a deadline; zero: never.
+func arm(t *time.Timer, deadline time.Time) {
+	if deadline.IsZero() {
+		t.Stop()
+		return
+	}
+	t.Reset(time.Until(deadline))
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// renewEvery is the least time between two renewals of the lease.
+const renewEvery = 500 * time.Millisecond
+
+// order is what the election wants of the addresses: the whole of it, the newest counts.
+type order struct {
+	cfg   Config
+	hold  bool
+	at    time.Time     // when it was given
+	valid time.Duration // after this long nothing may be added on its strength: the process was held up
+	begin uint64        // how often the router has become master
+	again uint64        // how often its addresses were to be announced once more
+}
+
+// keeper keeps the addresses of one virtual router as the newest order says: installed, renewed, put back when someone
+// removed them, announced, or gone.
+type keeper struct {
+	host Host
+	log  *slog.Logger
+	wake chan struct{}
+
+	mu    sync.Mutex // guards what follows
+	order order
+	known bool // an order was given
+	seen  keeperCounters
+
+	// Owned by run's goroutine.
+	done     order // as far as it was carried out
+	renewed  time.Time
+	schedule Schedule
+	retry    time.Time // after an error
+}
+
+type keeperCounters struct {
+	announced, errors, restored uint64
+	err                         string
+}
+
+func newKeeper(h Host, log *slog.Logger) *keeper {
+	return &keeper{host: h, log: log, wake: make(chan struct{}, 1)}
+}
+
+func (k *keeper) poke() { poke(k.wake) }
+
+func (k *keeper) set(o order) {
+	k.mu.Lock()
+	k.order, k.known = o, true
+	k.mu.Unlock()
+	k.poke()
+}
+
+func (k *keeper) counters() (announced, errors, restored uint64, err string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.seen.announced, k.seen.errors, k.seen.restored, k.seen.err
+}
+
+// run works until ctx ends, and then once more, so that the last order is carried out.
+func (k *keeper) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-k.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+			k.step(time.Now())
+			return
+		}
+		k.step(time.Now())
+		d := k.schedule.Deadline()
+		if !k.retry.IsZero() {
+			d = earlier(d, k.retry)
+		}
+		arm(timer, d)
+	}
+}
+
+// step brings the host to what the newest order says.
+func (k *keeper) step(now time.Time) {
+	k.mu.Lock()
+	o, known := k.order, k.known
+	k.mu.Unlock()
+	if !known {
+		return
+	}
+	k.retry = time.Time{}
+	if gone := without(k.done.cfg.Addresses, o.cfg.Addresses); len(gone) > 0 {
+		k.note(k.host.Release(gone))
+	}
+	switch {
+	case !o.hold:
+		k.schedule.Stop()
+		k.done = o
+		k.note(k.host.Release(o.cfg.Addresses))
+	case now.Sub(o.at) <= o.valid:
+		k.hold(now, o)
+	default:
+		// Held up: what is due may be another's by now. The election, once it is awake, gives a new order.
+		k.schedule.Stop()
+	}
+}
+
+// hold installs or renews the addresses and announces them as is due.
+func (k *keeper) hold(now time.Time, o order) {
+	missing := k.host.Missing(o.cfg.Addresses)
+	begins := o.begin != k.done.begin || !slices.Equal(o.cfg.Addresses, k.done.cfg.Addresses)
+	renew := o.cfg.Lease > 0 && o.at.After(k.done.at) && now.Sub(k.renewed) >= renewEvery
+	var back []Address
+	if begins || renew || len(missing) > 0 {
+		k.note(k.host.Hold(o.cfg.Addresses, o.cfg.Lease))
+		k.renewed = now
+		still := k.host.Missing(o.cfg.Addresses)
+		back, missing = without(missing, still), still
+	}
+	switch {
+	case begins:
+		k.schedule.Begin(now, o.cfg.Announcements, len(o.cfg.Addresses))
+	case len(back) > 0:
+		k.restored(o, back)
+		k.schedule.Begin(now, o.cfg.Announcements, len(o.cfg.Addresses))
+	case o.again != k.done.again:
+		k.schedule.Again(now)
+	}
+	k.done = o
+	for _, n := range k.schedule.Tick(now) {
+		if a := o.cfg.Addresses[n]; !slices.Contains(missing, a) {
+			k.announce(a, o.cfg.Announcements.Format)
+		}
+	}
+}
+
+// restored tells of addresses that someone else had removed; those that a reload added are no news.
+func (k *keeper) restored(o order, back []Address) {
+	ours := without(back, without(back, k.done.cfg.Addresses))
+	if len(ours) == 0 {
+		return
+	}
+	k.log.Warn("address restored", "addresses", ours)
+	k.count(func(c *keeperCounters) { c.restored += uint64(len(ours)) })
+}
+
+func (k *keeper) announce(a Address, f ARPFormat) {
+	if err := k.host.Announce(a, f); err != nil {
+		k.note(err)
+		return
+	}
+	k.count(func(c *keeperCounters) { c.announced++ })
+}
+
+// note remembers how the last attempt ended. A failed one is repeated, and logged when it is a new error.
+func (k *keeper) note(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+		k.retry = time.Now().Add(retryEvery / 5)
+	}
+	news := false
+	k.count(func(c *keeperCounters) {
+		if err != nil {
+			c.errors++
+		}
+		news = text != "" && text != c.err
+		c.err = text
+	})
+	if news {
+		k.log.Warn("addresses not as wanted", "err", err)
+	}
+}
+
+func (k *keeper) count(f func(*keeperCounters)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f(&k.seen)
+}
+
+// without returns the addresses of a that b lacks.
+func without(a, b []Address) []Address {
+	return slices.DeleteFunc(slices.Clone(a), func(x Address) bool { return slices.Contains(b, x) })
+}

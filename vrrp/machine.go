@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+const (
+	// lingerMost bounds how long a master that was taken over from serves on: the new one announces its addresses only
+	// after its first advert.
+	lingerMost = 300 * time.Millisecond
+	// Least time between two answers to the adverts of a lower master.
+	answerEvery   = 100 * time.Millisecond
+	announceEvery = time.Second
+)
+
+// Params is the part of a virtual router's configuration that the election uses.
+type Params struct {
+	Priority uint8
+	Interval time.Duration
+	Preempt  bool
+	Handover bool
+	Source   netip.Addr // our own address, which breaks ties
+}
+
+// ActionKind is what an [Action] asks for.
+type ActionKind uint8
+
+// The actions.
+const (
+	_                ActionKind = iota
+	SendAdvert                  // send an advert of the given priority
+	HoldAddresses               // install the addresses, or keep those that are there, and begin the announcements
+	AnnounceAgain               // announce the addresses once more
+	ReleaseAddresses            // remove the addresses
+)
+
+func (k ActionKind) String() string {
+	switch k {
+	case SendAdvert:
+		return "send"
+	case HoldAddresses:
+		return "hold"
+	case AnnounceAgain:
+		return "announce"
+	case ReleaseAddresses:
+		return "release"
+	}
+	return "invalid"
+}
+
+// Action is what a [Machine] wants done. They are carried out in the order given.
+type Action struct {
+	Kind     ActionKind
+	Priority uint8 // of SendAdvert
+}
+
+// Machine is the state machine of one virtual router (RFC 9568 section 6), with planned hand-over and the care for a
+// stalled process added. It does no I/O and reads no clock: time is an argument, and [Machine.Deadline] says when to call
+// [Machine.Tick] next. Every method first asks whether the process was held up for so long that another master must be
+// assumed; if so nothing that was due is done, and the machine goes on as a backup.
+type Machine struct {
+	p      Params
+	state  State
+	since  time.Time
+	reason string
+
+	ready          bool          // preemption is allowed
+	masterInterval time.Duration // Active_Adver_Interval
+	timer          time.Time     // backup: Active_Down_Timer, master: Adver_Timer; zero: not running
+	notBefore      time.Time     // no election before this: the startup delay
+	expiry         string        // why the master-down timer runs, for the reason of what follows
+
+	holding  bool      // the addresses are, or may be, installed
+	leaving  bool      // master that has sent priority 0 and serves on until it is relieved
+	release  time.Time // when a machine that lost its role gives up the addresses; zero: not set
+	resuming bool      // backup that was master before a restart and still holds its addresses
+
+	sent      time.Time // last advert of a master
+	announced time.Time // last answer of each kind to a lower master
+	answered  time.Time
+}
+
+// NewMachine returns a machine in state init.
+func NewMachine(p Params) *Machine {
+	return &Machine{p: p, state: Init, masterInterval: p.Interval}
+}
+
+// State is the machine's state, since when it is in it, and why.
+func (m *Machine) State() (s State, since time.Time, reason string) {
+	return m.state, m.since, m.reason
+}
+
+// Holding reports whether the addresses belong on this host now. It outlasts the state master during a hand-over.
+func (m *Machine) Holding() bool { return m.holding }
+
+// Deadline is when [Machine.Tick] must be called next; zero: not before something else happens.
+func (m *Machine) Deadline() time.Time {
+	if m.timer.IsZero() || (!m.release.IsZero() && m.release.Before(m.timer)) {
+		return m.release
+	}
+	return m.timer
+}
+
+// MasterDownInterval is how long a backup waits for the master's next advert (Active_Down_Interval).
+func (m *Machine) MasterDownInterval() time.Duration { return 3*m.masterInterval + m.skew() }
+
+// skew is Skew_Time, RFC 9568 section 6.1.
+func (m *Machine) skew() time.Duration {
+	return time.Duration(256-int(m.p.Priority)) * m.masterInterval / 256
+}
+
+// linger is how long an old master serves beside the new one.
+func (m *Machine) linger() time.Duration { return min(m.p.Interval, lingerMost) }
+
+// Start begins the election, RFC 9568 section 6.4.1; there is none before delay has passed. With resume the addresses
+// are still installed from a run of this director as master, and the role is taken up again if no other master is heard
+// for one advertise interval; else they are released.
+func (m *Machine) Start(now time.Time, delay time.Duration, resume bool) []Action {
+	m.notBefore = now.Add(delay)
+	m.masterInterval = m.p.Interval
+	if resume {
+		m.enter(now, Backup, "was master before the restart")
+		m.holding, m.resuming = true, true
+		m.timer = now.Add(m.p.Interval)
+		return nil
+	}
+	if m.p.Priority == 255 && delay == 0 {
+		return m.becomeMaster(now, "owns the addresses")
+	}
+	m.enter(now, Backup, "started")
+	m.waitForMaster(now, m.MasterDownInterval())
+	return m.drop(nil)
+}
+
+// Stop ends the part in the election, RFC 9568 sections 6.4.2 and 6.4.3. A master hands over: see Params.Handover. It is
+// over when the state is init.
+func (m *Machine) Stop(now time.Time) []Action {
+	if acts, stalled := m.stalled(now); stalled {
+		return append(acts, m.Stop(now)...)
+	}
+	if m.state != Master {
+		return m.halt(now, Init, "stopped", nil)
+	}
+	if m.leaving {
+		return nil
+	}
+	acts := []Action{{Kind: SendAdvert, Priority: 0}}
+	if !m.p.Handover {
+		return m.halt(now, Init, "stopped", acts)
+	}
+	m.leaving = true
+	m.timer = time.Time{}
+	m.release = now.Add(m.MasterDownInterval())
+	return acts
+}
+
+// Fail takes the machine out of the election until the next Start. A master resigns and gives up its addresses at once.
+func (m *Machine) Fail(now time.Time, reason string) []Action {
+	if m.state == Fault {
+		m.reason = reason
+		return nil
+	}
+	var acts []Action
+	if m.state == Master && !m.leaving {
+		acts = []Action{{Kind: SendAdvert, Priority: 0}}
+	}
+	return m.halt(now, Fault, reason, acts)
+}
+
+// SetReady allows preemption, or forbids it as long as this director could not serve.
+func (m *Machine) SetReady(ready bool) { m.ready = ready }
+
+// SetParams changes the parameters of a running machine. It takes effect with the next advert, sent or heard.
+func (m *Machine) SetParams(now time.Time, p Params) {
+	if m.state == Master && !m.leaving && p.Interval < m.p.Interval {
+		m.timer = earlier(m.timer, now.Add(p.Interval))
+	}
+	if m.masterInterval == m.p.Interval {
+		m.masterInterval = p.Interval
+	}
+	m.p = p
+}
+
+// Lost says that an address is gone that a restarted master hoped to find: it cannot resume.
+func (m *Machine) Lost(now time.Time) []Action {
+	if !m.resuming {
+		return nil
+	}
+	m.waitForMaster(now, m.MasterDownInterval())
+	return m.drop(nil)
+}
+
+// CatchUp does what a stall asks for, and nothing else.
+func (m *Machine) CatchUp(now time.Time) []Action {
+	acts, _ := m.stalled(now)
+	return acts
+}
+
+// Receive handles an advert of another router that nothing speaks against.
+func (m *Machine) Receive(now time.Time, from netip.Addr, a Advert) []Action {
+	acts := m.CatchUp(now)
+	switch {
+	case m.leaving:
+		m.relieve(now, a)
+	case m.state == Backup:
+		acts = append(acts, m.receiveBackup(now, from, a)...)
+	case m.state == Master:
+		acts = append(acts, m.receiveMaster(now, from, a)...)
+	}
+	return acts
+}
+
+// Tick does what is due.
+func (m *Machine) Tick(now time.Time) []Action {
+	acts, stalled := m.stalled(now)
+	if stalled {
+		return acts
+	}
+	if !m.release.IsZero() && !now.Before(m.release) {
+		if m.leaving {
+			acts = m.halt(now, Init, "stopped", acts)
+		} else {
+			acts = m.drop(acts)
+		}
+	}
+	if m.timer.IsZero() || now.Before(m.timer) {
+		return acts
+	}
+	switch m.state {
+	case Master:
+		m.sent = now
+		m.timer = now.Add(m.p.Interval)
+		acts = append(acts, Action{Kind: SendAdvert, Priority: m.p.Priority})
+	case Backup:
+		acts = append(acts, m.becomeMaster(now, m.expiry)...)
+	}
+	return acts
+}
+
+// receiveBackup is RFC 9568 section 6.4.2, (420) ff.
+func (m *Machine) receiveBackup(now time.Time, from netip.Addr, a Advert) []Action {
+	var acts []Action
+	if a.Priority == 0 {
+		if !m.resuming {
+			m.waitForMaster(now, m.skew())
+			m.expiry = fmt.Sprintf("%v gave up the role", from)
+		}
+		return nil
+	}
+	if m.resuming {
+		acts = m.drop(nil)
+		m.waitForMaster(now, m.MasterDownInterval())
+	}
+	if a.Priority >= m.p.Priority || !m.p.Preempt || !m.ready {
+		m.masterInterval = a.Interval
+		m.waitForMaster(now, m.MasterDownInterval())
+		m.reason = m.against(from, a)
+		return acts
+	}
+	// The timer goes on: when it ends we take over.
+	m.reason = fmt.Sprintf("takes over from %v, which has priority %d against %d", from, a.Priority, m.p.Priority)
+	m.expiry = fmt.Sprintf("priority %d against %d of %v", m.p.Priority, a.Priority, from)
+	return acts
+}
+
+// receiveMaster is RFC 9568 section 6.4.3, (700) ff.
+func (m *Machine) receiveMaster(now time.Time, from netip.Addr, a Advert) []Action {
+	advert := Action{Kind: SendAdvert, Priority: m.p.Priority}
+	if a.Priority == 0 {
+		m.sent = now
+		m.timer = now.Add(m.p.Interval)
+		return []Action{advert}
+	}
+	if a.Priority > m.p.Priority || a.Priority == m.p.Priority && m.p.Source.Less(from) {
+		return m.yield(now, from, a)
+	}
+	// A split has healed, or the other one has not heard us yet. Its neighbours may have learned its address, so
+	// saying that we are the master is not enough.
+	var acts []Action
+	if now.Sub(m.answered) >= answerEvery {
+		m.answered, m.sent = now, now
+		acts = append(acts, advert)
+	}
+	if now.Sub(m.announced) >= announceEvery {
+		m.announced = now
+		acts = append(acts, Action{Kind: AnnounceAgain})
+	}
+	return acts
+}
+
+// yield leaves the role to a higher master: with a last advert, so that this one knows that it must announce over
+// ours, and with the addresses still served until it has.
+func (m *Machine) yield(now time.Time, from netip.Addr, a Advert) []Action {
+	acts := []Action{{Kind: SendAdvert, Priority: m.p.Priority}}
+	m.enter(now, Backup, m.against(from, a))
+	m.masterInterval = a.Interval
+	m.waitForMaster(now, m.MasterDownInterval())
+	if !m.p.Handover {
+		return m.drop(acts)
+	}
+	m.release = now.Add(m.linger())
+	return acts
+}
+
+// relieve shortens a planned step-down, because the new master is heard.
+func (m *Machine) relieve(now time.Time, a Advert) {
+	if a.Priority != 0 {
+		m.release = earlier(m.release, now.Add(m.linger()))
+	}
+}
+
+func (m *Machine) becomeMaster(now time.Time, reason string) []Action {
+	m.enter(now, Master, reason)
+	m.masterInterval = m.p.Interval
+	m.holding, m.resuming = true, false
+	m.release = time.Time{}
+	m.sent = now
+	m.timer = now.Add(m.p.Interval)
+	return []Action{{Kind: SendAdvert, Priority: m.p.Priority}, {Kind: HoldAddresses}}
+}
+
+// stalled tells whether this process was held up (stopped, starved, suspended) for longer than a master-down interval.
+// Then another router is master by now, so the timers that ran out meanwhile mean nothing.
+func (m *Machine) stalled(now time.Time) ([]Action, bool) {
+	var last time.Time
+	switch {
+	case m.leaving:
+		last = m.release
+	case m.state == Master:
+		last = m.sent
+	case m.state == Backup:
+		last = m.Deadline()
+	default:
+		return nil, false
+	}
+	late := now.Sub(last)
+	if late <= m.MasterDownInterval() {
+		return nil, false
+	}
+	if m.leaving {
+		return m.halt(now, Init, "stopped", nil), true
+	}
+	reason := fmt.Sprintf("was held up for %v", late.Round(time.Millisecond))
+	if m.state == Master {
+		m.enter(now, Backup, reason)
+	}
+	m.reason = reason
+	m.masterInterval = m.p.Interval
+	m.waitForMaster(now, m.MasterDownInterval())
+	return m.drop(nil), true
+}
+
+// waitForMaster restarts the master-down timer.
+func (m *Machine) waitForMaster(now time.Time, d time.Duration) {
+	m.timer = now.Add(d)
+	m.expiry = fmt.Sprintf("no master heard for %v", d.Round(time.Millisecond))
+	if m.timer.Before(m.notBefore) {
+		m.timer = m.notBefore
+	}
+}
+
+// halt leaves the election for Init or Fault.
+func (m *Machine) halt(now time.Time, s State, reason string, acts []Action) []Action {
+	if m.state != s {
+		m.enter(now, s, reason)
+	}
+	m.timer, m.leaving = time.Time{}, false
+	return m.drop(acts)
+}
+
+// drop gives up the addresses. It asks for it even if they should not be there: an earlier run may have left them.
+func (m *Machine) drop(acts []Action) []Action {
+	m.holding, m.resuming = false, false
+	m.release = time.Time{}
+	return append(acts, Action{Kind: ReleaseAddresses})
+}
+
+func (m *Machine) enter(now time.Time, s State, reason string) {
+	m.state, m.since, m.reason = s, now, reason
+}
+
+// against is the reason why the sender of an advert is the master and not we.
+func (m *Machine) against(from netip.Addr, a Advert) string {
+	switch {
+	case a.Priority > m.p.Priority:
+		return fmt.Sprintf("%v has priority %d against %d", from, a.Priority, m.p.Priority)
+	case a.Priority == m.p.Priority:
+		return fmt.Sprintf("%v is master with the same priority %d", from, a.Priority)
+	case !m.p.Preempt:
+		return fmt.Sprintf("%v is master with priority %d against %d, and preempt is off", from, a.Priority, m.p.Priority)
+	}
+	return fmt.Sprintf("%v is master with priority %d against %d, and not every check has run yet", from, a.Priority, m.p.Priority)
+}
+
+// earlier is the first of both, where a zero a means never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
