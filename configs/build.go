@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// builder makes the typed configuration out of the raw one and collects what is wrong on the way.
+type builder struct {
+	cfg     *Config
+	diags   hcl.Diagnostics
+	first   map[string]hcl.Range  // where what must be unique was given first
+	carried map[netip.Addr]string // virtual address -> its virtual router
+}
+
+func newBuilder() *builder {
+	return &builder{cfg: &Config{}, first: map[string]hcl.Range{}, carried: map[netip.Addr]string{}}
+}
+
+func (b *builder) report(severity hcl.DiagnosticSeverity, at hcl.Range, summary, detail string) {
+	b.diags = append(b.diags, &hcl.Diagnostic{Severity: severity, Summary: summary, Detail: detail, Subject: &at})
+}
+
+func (b *builder) fail(at hcl.Range, summary, detail string) {
+	b.report(hcl.DiagError, at, summary, detail)
+}
+
+func (b *builder) warn(at hcl.Range, summary, detail string) {
+	b.report(hcl.DiagWarning, at, summary, detail)
+}
+
+// refuse reports what the language knows but this version does not serve.
+func (b *builder) refuse(at hcl.Range, detail string) { b.fail(at, "Not supported yet", detail) }
+
+// invalid reports a value that the named attribute does not take.
+func (b *builder) invalid(name string, at hcl.Range, err error) {
+	if later, ok := errors.AsType[notYet](err); ok {
+		b.refuse(at, string(later))
+		return
+	}
+	detail := name + " " + err.Error()
+	if !strings.HasSuffix(detail, "?") {
+		detail += "."
+	}
+	b.fail(at, "Invalid "+name, detail)
+}
+
+// require reports an attribute that a block cannot do without.
+func (b *builder) require(block hcl.Range, name string, a *hcl.Attribute) {
+	if a == nil {
+		b.fail(block, "Missing "+name, fmt.Sprintf("%s is required in this block.", name))
+	}
+}
+
+// unique reports the second use of a value within a scope, and where the first one is.
+func (b *builder) unique(what, scope, value string, at hcl.Range) {
+	key := what + "\x00" + scope + "\x00" + value
+	first, used := b.first[key]
+	if !used {
+		b.first[key] = at
+		return
+	}
+	b.fail(at, "Duplicate "+what, fmt.Sprintf("%s is already used at %s:%d.", value, first.Filename, first.Start.Line))
+}
+
+// name reports a label that could not be used in a command, a metric or a path, and one that was used before.
+func (b *builder) name(what, scope, name string, at hcl.Range) {
+	if _, err := parseName(name); err != nil {
+		b.invalid("name", at, err)
+		return
+	}
+	b.unique(what+" name", scope, fmt.Sprintf("%q", name), at)
+}
+
+// refuseLater reports every part of a raw block that is not served yet, or not by its kind of check.
+func (b *builder) refuseLater(raw any) {
+	kind := ""
+	if c, ok := raw.(*rawCheck); ok {
+		if kind = c.Kind; !slices.ContainsFunc(checkKinds, servedKind(kind)) {
+			return // reported at its label
+		}
+	}
+	v := reflect.ValueOf(raw).Elem()
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		of, limited := tag.Lookup("of")
+		served, named := tag.Lookup("served")
+		later := named && !slices.Contains(strings.Fields(served), kind)
+		name, _, _ := strings.Cut(tag.Get("hcl"), ",")
+		switch field := v.Field(i).Interface().(type) {
+		case *hcl.Attribute:
+			if field == nil {
+				continue
+			}
+			if limited && !slices.Contains(strings.Fields(of), kind) {
+				b.fail(field.NameRange, "Unsupported argument", fmt.Sprintf("%s belongs to check %s, not to check %q.",
+					name, strings.ReplaceAll(of, " ", ", "), kind))
+			} else if later {
+				b.refuse(field.NameRange, fmt.Sprintf("The argument %q is not supported yet.", name))
+			}
+		case []*rawBlock:
+			for _, block := range field {
+				b.refuse(block.Type, fmt.Sprintf("Blocks of type %q are not supported yet.", name))
+			}
+		case []*rawNamed:
+			for _, block := range field {
+				b.refuse(block.Type, fmt.Sprintf("Blocks of type %q are not supported yet.", name))
+			}
+		default:
+			b.refuseWithin(v.Field(i))
+		}
+	}
+}
+
+// refuseWithin goes down into the blocks that a field holds.
+func (b *builder) refuseWithin(field reflect.Value) {
+	switch {
+	case field.Kind() == reflect.Slice:
+		for i := range field.Len() {
+			b.refuseLater(field.Index(i).Interface())
+		}
+	case field.Kind() == reflect.Pointer && !field.IsNil():
+		b.refuseLater(field.Interface())
+	}
+}
+
+var levels = []choice[slog.Level]{
+	{word: "debug", value: slog.LevelDebug}, {word: "info", value: slog.LevelInfo},
+	{word: "warn", value: slog.LevelWarn}, {word: "error", value: slog.LevelError},
+}
+
+// words makes an enumeration of texts that stand for themselves.
+func words(list ...string) []choice[string] {
+	var out []choice[string]
+	for _, w := range list {
+		out = append(out, choice[string]{word: w, value: w})
+	}
+	return out
+}
+
+// config builds everything. A block that is absent has the defaults of an empty one.
+func (b *builder) config(raw *rawConfig) {
+	b.director(orNew(raw.Director))
+	log := orNew(raw.Log)
+	b.cfg.Log.Level = read(b, log.Level, slog.LevelInfo, oneOf(levels))
+	b.cfg.Log.Format = read(b, log.Format, "auto", oneOf(words("auto", "text", "json")))
+	b.cfg.HTTP.Listen = read(b, orNew(raw.HTTP).Listen, "127.0.0.1:9652", orEmpty(matching(parseListen)))
+	for _, r := range raw.VirtualRouters {
+		b.cfg.VirtualRouters = append(b.cfg.VirtualRouters, b.virtualRouter(r))
+	}
+	for _, s := range raw.VirtualServers {
+		b.cfg.VirtualServers = append(b.cfg.VirtualServers, b.virtualServer(s))
+	}
+	// Which address is carried where is known only when all routers are right.
+	if !b.diags.HasErrors() {
+		for i, s := range raw.VirtualServers {
+			b.carrier(s, &b.cfg.VirtualServers[i])
+		}
+	}
+}
+
+func orNew[T any](p *T) *T {
+	if p == nil {
+		return new(T)
+	}
+	return p
+}
+
+func (b *builder) director(raw *rawDirector) {
+	d := &b.cfg.Director
+	d.Name = read(b, raw.Name, "", matching(parseName))
+	d.ControlSocket = read(b, raw.ControlSocket, "/run/holdfast/control.sock", matching(parseSocket))
+	d.StateDir = read(b, raw.StateDir, "/var/lib/holdfast", matching(parsePath))
+	if raw.Name == nil {
+		// A host without a name is no reason to refuse a configuration.
+		if host, err := os.Hostname(); err == nil {
+			d.Name = host
+		}
+	}
+}
+
+// carrier finds the virtual router of a service, and warns of what its absence or presence makes doubtful.
+func (b *builder) carrier(raw *rawVirtualServer, s *VirtualServer) {
+	s.VirtualRouter = b.carried[s.Key.Address]
+	if len(b.cfg.VirtualRouters) == 0 {
+		return // the addresses are somebody else's business
+	}
+	if s.VirtualRouter == "" {
+		b.warn(raw.Address.Expr.Range(), "Address in no virtual router",
+			fmt.Sprintf("No virtual_router carries %s: it does not move when this director fails.", s.Key.Address))
+		return
+	}
+	if s.Scheduler == "sh" {
+		b.warn(raw.Scheduler.Expr.Range(), "Clients move to other servers",
+			`With sh, a change of the real servers or another order on the other director sends clients elsewhere; "mh" keeps nearly all of them where they are.`)
+	}
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/gohcl"
+	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Bounds of one file. The parser recurses over brackets and operators without a limit of its own, and an overflow of
+// the stack cannot be recovered from.
+const (
+	maxSize      = 16 << 20
+	maxNesting   = 100
+	maxOperators = 1000
+)
+
+// Load reads the configuration at path: a file, or a folder whose *.hcl files are read in the order of their names. It
+// returns everything it found; the Config is nil if an error is among it.
+func Load(path string) (*Config, Diagnostics) {
+	l := newLoader(path)
+	for _, name := range l.files(path) {
+		if src, ok := l.read(name); ok {
+			l.parse(name, src)
+		}
+	}
+	return l.finish()
+}
+
+// LoadBytes is Load for one file that is in memory; name is what diagnostics call it.
+func LoadBytes(name string, src []byte) (*Config, Diagnostics) {
+	l := newLoader(name)
+	l.parse(name, src)
+	return l.finish()
+}
+
+type loader struct {
+	path   string
+	parser *hclparse.Parser
+	hash   hash.Hash
+	bodies []*hcl.File
+	diags  hcl.Diagnostics
+}
+
+func newLoader(path string) *loader {
+	return &loader{path: path, parser: hclparse.NewParser(), hash: sha256.New()}
+}
+
+// fail reports what concerns a file as a whole.
+func (l *loader) fail(name, summary, detail string) {
+	l.diags = append(l.diags, &hcl.Diagnostic{
+		Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &hcl.Range{Filename: name},
+	})
+}
+
+// files returns the files that path stands for.
+func (l *loader) files(path string) []string {
+	info, err := os.Stat(path)
+	if err != nil {
+		l.fail(path, "Cannot read the configuration", fmt.Sprintf("%s.", err))
+		return nil
+	}
+	if !info.IsDir() {
+		return []string{path}
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		l.fail(path, "Cannot read the configuration", fmt.Sprintf("%s.", err))
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		// Editors leave .#web.hcl and the like behind.
+		if strings.HasSuffix(e.Name(), ".hcl") && !strings.HasPrefix(e.Name(), ".") {
+			names = append(names, filepath.Join(path, e.Name()))
+		}
+	}
+	if len(names) == 0 {
+		l.fail(path, "Empty configuration", "The folder holds no file whose name ends in .hcl.")
+	}
+	return names
+}
+
+// read returns the contents of a file. It reads nothing but regular files, because a pipe could keep it waiting.
+func (l *loader) read(name string) ([]byte, bool) {
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("read %s: not a regular file", name)
+	}
+	if err != nil {
+		l.fail(name, "Cannot read the configuration", fmt.Sprintf("%s.", err))
+		return nil, false
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		l.fail(name, "Cannot read the configuration", fmt.Sprintf("%s.", err))
+		return nil, false
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err != nil {
+		l.fail(name, "Cannot read the configuration", fmt.Sprintf("%s.", err))
+		return nil, false
+	}
+	return src, true
+}
+
+// parse adds one file.
+func (l *loader) parse(name string, src []byte) {
+	l.hash.Write(src)
+	if len(src) > maxSize {
+		l.fail(name, "File too large", fmt.Sprintf("A file may have %d MiB; a folder may hold several.", maxSize>>20))
+		return
+	}
+	if at, ok := tooDeep(name, src); ok {
+		l.diags = append(l.diags, &hcl.Diagnostic{
+			Severity: hcl.DiagError, Summary: "Nested too deeply",
+			Detail:  "No configuration needs that many brackets or operators.",
+			Subject: &at,
+		})
+		return
+	}
+	file, diags := l.parser.ParseHCL(src, name)
+	l.diags = append(l.diags, diags...)
+	l.bodies = append(l.bodies, file)
+}
+
+// tooDeep returns the token at which a file exceeds what the parser can take.
+func tooDeep(name string, src []byte) (hcl.Range, bool) {
+	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	depth, operators := 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
+			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
+			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
+			depth = max(0, depth-1)
+		case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenPlus, hclsyntax.TokenStar, hclsyntax.TokenSlash,
+			hclsyntax.TokenPercent, hclsyntax.TokenQuestion, hclsyntax.TokenAnd, hclsyntax.TokenOr,
+			hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq,
+			hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenDot:
+			operators++
+		}
+		if depth > maxNesting || operators > maxOperators {
+			return t.Range, true
+		}
+	}
+	return hcl.Range{}, false
+}
+
+// finish decodes and builds what was parsed. After an error of syntax it does not look further: what follows from a
+// half-read file misleads.
+func (l *loader) finish() (*Config, Diagnostics) {
+	if l.diags.HasErrors() {
+		return nil, diagnostics(l.diags, l.parser.Files())
+	}
+	var raw rawConfig
+	b := newBuilder()
+	b.diags = append(l.diags, gohcl.DecodeBody(hcl.MergeFiles(l.bodies), nil, &raw)...)
+	b.refuseLater(&raw)
+	b.config(&raw)
+	out := diagnostics(b.diags, l.parser.Files())
+	if b.diags.HasErrors() {
+		return nil, out
+	}
+	b.cfg.Path = l.path
+	b.cfg.Hash = fmt.Sprintf("sha256:%x", l.hash.Sum(nil))
+	return b.cfg, out
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import "github.com/hashicorp/hcl/v2"
+
+// The raw layer: the whole language as the files say it, without defaults. A field tagged `served:"no"` belongs to the
+// language but not to this version; giving it is refused, never ignored. In a check, `of` lists the kinds that have the
+// argument (absent: all) and `served` may name the kinds for which it is served.
+
+type rawConfig struct {
+	Include        *hcl.Attribute      `hcl:"include,optional" served:"no"`
+	Variable       []*rawNamed         `hcl:"variable,block" served:"no"`
+	Dynamic        []*rawNamed         `hcl:"dynamic,block" served:"no"`
+	Director       *rawDirector        `hcl:"director,block"`
+	Log            *rawLog             `hcl:"log,block"`
+	HTTP           *rawHTTP            `hcl:"http,block"`
+	VirtualRouters []*rawVirtualRouter `hcl:"virtual_router,block"`
+	SyncGroup      []*rawNamed         `hcl:"sync_group,block" served:"no"`
+	Notify         []*rawBlock         `hcl:"notify,block" served:"no"`
+	ConnectionSync []*rawBlock         `hcl:"connection_sync,block" served:"no"`
+	Timeouts       []*rawBlock         `hcl:"timeouts,block" served:"no"`
+	VirtualServers []*rawVirtualServer `hcl:"virtual_server,block"`
+}
+
+// rawBlock and rawNamed are blocks that are not served yet, without and with a label; their bodies are not looked at.
+type rawBlock struct {
+	Type hcl.Range `hcl:",type_range"`
+	Body hcl.Body  `hcl:",remain"`
+}
+
+type rawNamed struct {
+	Name string    `hcl:"name,label"`
+	Type hcl.Range `hcl:",type_range"`
+	Body hcl.Body  `hcl:",remain"`
+}
+
+type rawDirector struct {
+	Name          *hcl.Attribute `hcl:"name,optional"`
+	ControlSocket *hcl.Attribute `hcl:"control_socket,optional"`
+	StateDir      *hcl.Attribute `hcl:"state_dir,optional"`
+	ManageSysctls *hcl.Attribute `hcl:"manage_sysctls,optional" served:"no"`
+	OnExit        *hcl.Attribute `hcl:"on_exit,optional" served:"no"`
+	ControlGroup  *hcl.Attribute `hcl:"control_group,optional" served:"no"`
+	Drift         *hcl.Attribute `hcl:"drift,optional" served:"no"`
+	Realtime      *hcl.Attribute `hcl:"realtime,optional" served:"no"`
+}
+
+type rawLog struct {
+	Level  *hcl.Attribute `hcl:"level,optional"`
+	Format *hcl.Attribute `hcl:"format,optional"`
+}
+
+type rawHTTP struct {
+	Listen    *hcl.Attribute `hcl:"listen,optional"`
+	BasicAuth *hcl.Attribute `hcl:"basic_auth,optional" served:"no"`
+	TLS       []*rawBlock    `hcl:"tls,block" served:"no"`
+}
+
+type rawVirtualRouter struct {
+	Name      string    `hcl:"name,label"`
+	NameRange hcl.Range `hcl:"name,label_range"`
+	Range     hcl.Range `hcl:",def_range"`
+
+	Interface         *hcl.Attribute `hcl:"interface,optional"`
+	ID                *hcl.Attribute `hcl:"id,optional"`
+	Version           *hcl.Attribute `hcl:"version,optional"`
+	Priority          *hcl.Attribute `hcl:"priority,optional"`
+	AdvertiseInterval *hcl.Attribute `hcl:"advertise_interval,optional"`
+	Preempt           *hcl.Attribute `hcl:"preempt,optional"`
+	PreemptDelay      *hcl.Attribute `hcl:"preempt_delay,optional" served:"no"`
+	StartupDelay      *hcl.Attribute `hcl:"startup_delay,optional"`
+	Owner             *hcl.Attribute `hcl:"owner,optional" served:"no"`
+	Checksum          *hcl.Attribute `hcl:"checksum,optional" served:"no"`
+	UseVMAC           *hcl.Attribute `hcl:"use_vmac,optional" served:"no"`
+	Source            *hcl.Attribute `hcl:"source,optional"`
+	Addresses         *hcl.Attribute `hcl:"addresses,optional"`
+	ExcludedAddresses *hcl.Attribute `hcl:"excluded_addresses,optional" served:"no"`
+	AddressDevice     *hcl.Attribute `hcl:"address_device,optional"`
+	AddressLease      *hcl.Attribute `hcl:"address_lease,optional"`
+	Handover          *hcl.Attribute `hcl:"handover,optional"`
+	VirtualRoutes     *hcl.Attribute `hcl:"virtual_routes,optional" served:"no"`
+
+	Unicast       *rawUnicast       `hcl:"unicast,block"`
+	GratuitousARP *rawGratuitousARP `hcl:"gratuitous_arp,block"`
+
+	Auth           []*rawNamed `hcl:"auth,block" served:"no"`
+	TrackInterface []*rawNamed `hcl:"track_interface,block" served:"no"`
+	TrackScript    []*rawNamed `hcl:"track_script,block" served:"no"`
+	TrackProcess   []*rawNamed `hcl:"track_process,block" served:"no"`
+	TrackFile      []*rawNamed `hcl:"track_file,block" served:"no"`
+	TrackService   []*rawNamed `hcl:"track_service,block" served:"no"`
+	Dynamic        []*rawNamed `hcl:"dynamic,block" served:"no"`
+}
+
+type rawUnicast struct {
+	Range  hcl.Range      `hcl:",def_range"`
+	Source *hcl.Attribute `hcl:"source,optional"`
+	Peers  *hcl.Attribute `hcl:"peers,optional"`
+	TTL    *hcl.Attribute `hcl:"ttl,optional"`
+	MinTTL *hcl.Attribute `hcl:"min_ttl,optional"`
+}
+
+type rawGratuitousARP struct {
+	Burst    *hcl.Attribute `hcl:"burst,optional"`
+	Repeat   *hcl.Attribute `hcl:"repeat,optional"`
+	Delay    *hcl.Attribute `hcl:"delay,optional"`
+	Refresh  *hcl.Attribute `hcl:"refresh,optional"`
+	Interval *hcl.Attribute `hcl:"interval,optional"`
+	Format   *hcl.Attribute `hcl:"format,optional"`
+}
+
+type rawVirtualServer struct {
+	Name      string    `hcl:"name,label"`
+	NameRange hcl.Range `hcl:"name,label_range"`
+	Range     hcl.Range `hcl:",def_range"`
+
+	Address        *hcl.Attribute `hcl:"address,optional"`
+	Fwmark         *hcl.Attribute `hcl:"fwmark,optional" served:"no"`
+	Family         *hcl.Attribute `hcl:"family,optional" served:"no"`
+	Protocol       *hcl.Attribute `hcl:"protocol,optional"`
+	Scheduler      *hcl.Attribute `hcl:"scheduler,optional"`
+	SchedulerFlags *hcl.Attribute `hcl:"scheduler_flags,optional"`
+	Forward        *hcl.Attribute `hcl:"forward,optional"`
+	OnePacket      *hcl.Attribute `hcl:"one_packet,optional" served:"no"`
+	Active         *hcl.Attribute `hcl:"active,optional" served:"no"`
+	Start          *hcl.Attribute `hcl:"start,optional"`
+	PanicThreshold *hcl.Attribute `hcl:"panic_threshold,optional" served:"no"`
+	OnFailure      *hcl.Attribute `hcl:"on_failure,optional"`
+	SlowStart      *hcl.Attribute `hcl:"slow_start,optional" served:"no"`
+	DrainTimeout   *hcl.Attribute `hcl:"drain_timeout,optional" served:"no"`
+
+	Persistence []*rawBlock      `hcl:"persistence,block" served:"no"`
+	Quorum      []*rawBlock      `hcl:"quorum,block" served:"no"`
+	SorryServer []*rawBlock      `hcl:"sorry_server,block" served:"no"`
+	Checks      []*rawCheck      `hcl:"check,block"`
+	RealServers []*rawRealServer `hcl:"real_server,block"`
+	Dynamic     []*rawNamed      `hcl:"dynamic,block" served:"no"`
+}
+
+type rawRealServer struct {
+	Name      string    `hcl:"name,label"`
+	NameRange hcl.Range `hcl:"name,label_range"`
+	Range     hcl.Range `hcl:",def_range"`
+
+	Address        *hcl.Attribute `hcl:"address,optional"`
+	Weight         *hcl.Attribute `hcl:"weight,optional"`
+	Forward        *hcl.Attribute `hcl:"forward,optional" served:"no"`
+	UpperThreshold *hcl.Attribute `hcl:"upper_threshold,optional" served:"no"`
+	LowerThreshold *hcl.Attribute `hcl:"lower_threshold,optional" served:"no"`
+	Maintenance    *hcl.Attribute `hcl:"maintenance,optional" served:"no"`
+
+	Tunnel  []*rawBlock `hcl:"tunnel,block" served:"no"`
+	Checks  []*rawCheck `hcl:"check,block"`
+	Dynamic []*rawNamed `hcl:"dynamic,block" served:"no"`
+}
+
+// rawCheck holds the arguments of every kind of check, so that one given to the wrong kind is named as such.
+type rawCheck struct {
+	Kind      string    `hcl:"kind,label"`
+	KindRange hcl.Range `hcl:"kind,label_range"`
+	Range     hcl.Range `hcl:",def_range"`
+
+	Name          *hcl.Attribute `hcl:"name,optional"`
+	Interval      *hcl.Attribute `hcl:"interval,optional"`
+	Timeout       *hcl.Attribute `hcl:"timeout,optional"`
+	Rise          *hcl.Attribute `hcl:"rise,optional"`
+	Fall          *hcl.Attribute `hcl:"fall,optional"`
+	RetryInterval *hcl.Attribute `hcl:"retry_interval,optional"`
+	Address       *hcl.Attribute `hcl:"address,optional" served:"no"`
+	Port          *hcl.Attribute `hcl:"port,optional"`
+	Source        *hcl.Attribute `hcl:"source,optional" served:"no"`
+	Via           *hcl.Attribute `hcl:"via,optional" served:"no"`
+
+	Path   *hcl.Attribute `hcl:"path,optional" of:"http"`
+	Host   *hcl.Attribute `hcl:"host,optional" of:"http"`
+	Status *hcl.Attribute `hcl:"status,optional" of:"http"`
+	Expect *hcl.Attribute `hcl:"expect,optional" of:"tcp http dns udp" served:"http"`
+
+	Send          *hcl.Attribute `hcl:"send,optional" of:"tcp udp" served:"no"`
+	URL           *hcl.Attribute `hcl:"url,optional" of:"http" served:"no"`
+	Scheme        *hcl.Attribute `hcl:"scheme,optional" of:"http" served:"no"`
+	Method        *hcl.Attribute `hcl:"method,optional" of:"http" served:"no"`
+	Headers       *hcl.Attribute `hcl:"headers,optional" of:"http" served:"no"`
+	Body          *hcl.Attribute `hcl:"body,optional" of:"http" served:"no"`
+	HTTP2         *hcl.Attribute `hcl:"http2,optional" of:"http" served:"no"`
+	Digest        *hcl.Attribute `hcl:"digest,optional" of:"http" served:"no"`
+	MaxBody       *hcl.Attribute `hcl:"max_body,optional" of:"http" served:"no"`
+	Redirects     *hcl.Attribute `hcl:"redirects,optional" of:"http" served:"no"`
+	Type          *hcl.Attribute `hcl:"type,optional" of:"dns" served:"no"`
+	Transport     *hcl.Attribute `hcl:"transport,optional" of:"dns" served:"no"`
+	Service       *hcl.Attribute `hcl:"service,optional" of:"grpc" served:"no"`
+	HELO          *hcl.Attribute `hcl:"helo,optional" of:"smtp" served:"no"`
+	StartTLS      *hcl.Attribute `hcl:"starttls,optional" of:"smtp" served:"no"`
+	Command       *hcl.Attribute `hcl:"command,optional" of:"exec" served:"no"`
+	DynamicWeight *hcl.Attribute `hcl:"dynamic_weight,optional" of:"exec" served:"no"`
+	User          *hcl.Attribute `hcl:"user,optional" of:"exec" served:"no"`
+
+	TLS     []*rawBlock `hcl:"tls,block" served:"no"`
+	Dynamic []*rawNamed `hcl:"dynamic,block" served:"no"`
+}
