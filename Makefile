@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+
+GO ?= go
+FUZZTIME ?= 5s
+
+# Packages with tests that the kernel here may not be able to run: those tests
+# skip themselves below and run in the lab's VM (deploy/lab/README.md).
+KERNEL_PACKAGES = $(shell grep -rlE '\bRequire(IPVS|Netem)\(' --include='*_test.go' . | xargs -r dirname | sort -u)
+
+.PHONY: build check test test-host test-kernel test-fuzz demo clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+
+# What to run before each commit.
+check:
+	@files=$$(gofmt -l .); test -z "$$files" || { echo "not formatted, run gofmt -w on:" $$files >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	$(GO) test -short ./...
+
+# Everything. Needs root and, for what is missing, apt.
+test: test-host test-kernel test-fuzz
+
+# On this kernel, with hosts made of namespaces: a skip for want of them fails.
+test-host:
+	@type gcc >/dev/null 2>&1 || { apt-get update -q && apt-get install -q -y --no-install-recommends gcc libc6-dev; }
+	REQUIRE_KERNEL=netns $(GO) test -race ./...
+
+# On a kernel with IPVS, in one boot: no test may skip for want of anything.
+test-kernel:
+	REQUIRE_KERNEL=1 deploy/lab/test -race $(KERNEL_PACKAGES)
+
+test-fuzz:
+	@grep -roE '^func Fuzz\w+' --include='*_test.go' . | sed 's|/[^/]*:func | |' | while read -r package name; do \
+		echo "$(GO) test -run '^$$' -fuzz '^$$name$$' -fuzztime $(FUZZTIME) $$package"; \
+		$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	done
+
+demo: build
+	deploy/lab/vm bin/holdfast-lab demo
+
+clean:
+	rm -rf bin
