@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// expectation is a comment /* error: SUMMARY: DETAIL */ before the token that it is about; several may share a token.
+var (
+	expectation = regexp.MustCompile(`(?s)/\* (error|warning): (.*?) \*/\s*`)
+	others      = regexp.MustCompile(`(?s)^(/\* .*? \*/\s*)*`)
+)
+
+// TestInvalid loads every file, and every folder, of testdata/invalid and compares all that is reported, with its
+// position, with what the comments in the files expect.
+func TestInvalid(t *testing.T) {
+	entries, err := os.ReadDir("testdata/invalid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		t.Run(e.Name(), func(t *testing.T) {
+			path := filepath.Join("testdata/invalid", e.Name())
+			files := []string{path}
+			if e.IsDir() {
+				files, _ = filepath.Glob(filepath.Join(path, "*.hcl"))
+			}
+			var want []string
+			for _, f := range files {
+				want = append(want, expected(t, f)...)
+			}
+			if len(want) == 0 {
+				t.Fatal("the file expects nothing")
+			}
+			cfg, diags := Load(path)
+			var got []string
+			for _, d := range diags {
+				got = append(got, fmt.Sprintf("%s:%d:%d: %s: %s: %s", d.File, d.Line, d.Column, d.Severity, d.Summary, d.Detail))
+			}
+			slices.Sort(want)
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("diagnostics (-want +got):\n%s", diff)
+			}
+			if (cfg == nil) != (diags.Errors() > 0) {
+				t.Errorf("config is %v with %d errors", cfg, diags.Errors())
+			}
+		})
+	}
+}
+
+// expected returns the diagnostics that a file announces.
+func expected(t *testing.T, file string) []string {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, m := range expectation.FindAllSubmatchIndex(src, -1) {
+		before := string(src[:m[1]+len(others.Find(src[m[1]:]))])
+		line := strings.Count(before, "\n") + 1
+		column := len([]rune(before[strings.LastIndexByte(before, '\n')+1:])) + 1
+		text := strings.Join(strings.Fields(string(src[m[4]:m[5]])), " ")
+		want = append(want, fmt.Sprintf("%s:%d:%d: %s: %s", file, line, column, src[m[2]:m[3]], text))
+	}
+	return want
+}
+
+// TestSyntax has the faults that leave no room for a comment before the token.
+func TestSyntax(t *testing.T) {
+	tests := []struct{ name, src, want string }{
+		{
+			"duration without quotes", "virtual_router \"a\" {\n  advertise_interval = 300ms\n}\n",
+			"x.hcl:2:27: error: Missing newline after argument: An argument definition must end with a newline. " +
+				`A duration is a text in quotes: write "300ms".`,
+		},
+		{
+			"text without end", "log {\n  level = \"info\n}\nlog {\n}\n",
+			"x.hcl:2:16: error: Invalid multi-line string: Quoted strings may not be split over multiple lines. To produce " +
+				`a multi-line string, either use the \n escape to represent a newline character or use the "heredoc" ` +
+				"multi-line template syntax.",
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, diags := LoadBytes("x.hcl", []byte(tt.src))
+			if err := diags.Err(); cfg != nil || err == nil || err.Error() != tt.want {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestLoadFiles(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "folder.hcl")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	empty := t.TempDir()
+	if err := os.WriteFile(filepath.Join(empty, ".#web.hcl"), []byte("nonsense"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, path, want string }{
+		{"absent", filepath.Join(dir, "absent.hcl"), "Cannot read the configuration"},
+		{"device", "/dev/zero", "Cannot read the configuration"},
+		{"folder named as a file", dir, "Cannot read the configuration"},
+		{"empty folder", empty, "Empty configuration"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg, diags := Load(tt.path)
+			if cfg != nil || len(diags) != 1 || diags[0].Summary != tt.want || diags[0].Line != 0 {
+				t.Errorf("got %v, %v; want %q without a line", cfg, diags, tt.want)
+			}
+		})
+	}
+}
+
+func TestLoadBounds(t *testing.T) {
+	tests := []struct{ name, src string }{
+		{"brackets", "a = " + strings.Repeat("[", 200_000)},
+		{"braces", strings.Repeat("a {", 200_000)},
+		{"templates", "a = " + strings.Repeat(`"${`, 200_000)},
+		{"negations", "a = " + strings.Repeat("!", 200_000) + "true"},
+		{"sum", "a = 1" + strings.Repeat("+1", 200_000)},
+		{"conditions", "a = " + strings.Repeat("true ? 1 : ", 200_000) + "1"},
+		{"traversal", "a = b" + strings.Repeat(".c", 200_000)},
+		{"size", strings.Repeat("\n", maxSize+1)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if cfg, diags := LoadBytes("x.hcl", []byte(tt.src)); cfg != nil || diags.Errors() != 1 {
+				t.Errorf("got %v, %d errors; want one", cfg, diags.Errors())
+			}
+		})
+	}
+}
