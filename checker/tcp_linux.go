@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checker
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialer runs the plain TCP checks: non-blocking connects on one epoll, which one goroutine waits on. Their deadlines
+// are on the heap of the Set.
+type dialer struct {
+	epoll *os.File // on the runtime's poller, so that waiting for it holds no thread
+	fd    int      // of epoll
+	conn  syscall.RawConn
+
+	mu       sync.Mutex
+	inFlight map[int]*entry // by descriptor; whoever takes it out closes the descriptor
+}
+
+func newDialer() (*dialer, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create epoll: %w", err)
+	}
+	if err := unix.SetNonblock(fd, true); err != nil { // or os.NewFile does not give it to the poller
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("create epoll: %w", err)
+	}
+	d := &dialer{epoll: os.NewFile(uintptr(fd), "epoll"), fd: fd, inFlight: make(map[int]*entry)}
+	d.conn, err = d.epoll.SyscallConn()
+	if err != nil {
+		_ = d.epoll.Close()
+		return nil, fmt.Errorf("poll epoll: %w", err)
+	}
+	return d, nil
+}
+
+// close ends run and all connects in flight.
+func (d *dialer) close() {
+	_ = d.epoll.Close()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for fd := range d.inFlight {
+		_ = unix.Close(fd)
+	}
+	clear(d.inFlight)
+}
+
+// start begins to connect to the entry's target. When that is decided at once, as often on the loopback, done is true
+// and res the result; else run reports it, unless expire comes first.
+func (d *dialer) start(e *entry) (res Result, done bool) {
+	target := e.config.Target
+	fd, err := connect(target)
+	if err == nil || err == unix.EINPROGRESS {
+		if err == nil {
+			_ = unix.Close(fd)
+			return Result{}, true
+		}
+		e.fd = fd
+		d.mu.Lock()
+		d.inFlight[fd] = e
+		d.mu.Unlock()
+		// Registering comes last: from here on run may close the descriptor.
+		err = unix.EpollCtl(d.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(fd)})
+		if err == nil {
+			return Result{}, false
+		}
+		d.take(fd)
+	}
+	if fd >= 0 {
+		_ = unix.Close(fd)
+	}
+	return fault("connect", target, err), true
+}
+
+// connect returns a descriptor unless none could be had (-1), and nil, EINPROGRESS or the error of the connect.
+// SO_LINGER 0 makes close send RST, so that no local port stays behind in TIME_WAIT.
+func connect(target netip.AddrPort) (fd int, err error) {
+	family, sa, err := sockaddr(target)
+	if err != nil {
+		return -1, err
+	}
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+		return fd, err
+	}
+	return fd, unix.Connect(fd, sa)
+}
+
+func sockaddr(target netip.AddrPort) (family int, sa unix.Sockaddr, err error) {
+	addr := target.Addr().Unmap()
+	if addr.Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(target.Port()), Addr: addr.As4()}, nil
+	}
+	zone, err := zoneID(addr.Zone())
+	if err != nil {
+		return 0, nil, err
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(target.Port()), ZoneId: zone, Addr: addr.As16()}, nil
+}
+
+// zoneID is the interface index of the zone of a link-local address. An interface that is gone is a local fault.
+func zoneID(zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n), nil
+	}
+	ifi, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0, fmt.Errorf("zone %s: %w", zone, unix.ENETDOWN)
+	}
+	return uint32(ifi.Index), nil
+}
+
+// expire ends a connect whose deadline has passed. The kernel is asked once more: if it was this process that stood
+// still, the connection has come in the meantime. done is false if run has taken it already.
+func (d *dialer) expire(e *entry) (res Result, done bool) {
+	fd := e.fd
+	if !d.takeFrom(fd, e) {
+		return Result{}, false
+	}
+	defer unix.Close(fd)
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(poll, 0); err == nil && n > 0 {
+		return connected(fd, e.config.Target), true
+	}
+	return fault("connect", e.config.Target, os.ErrDeadlineExceeded), true
+}
+
+// run reports the results of the connects in flight, until close.
+func (d *dialer) run(report func([]outcome)) {
+	events := make([]unix.EpollEvent, 256)
+	for {
+		n := 0
+		err := d.conn.Read(func(fd uintptr) bool {
+			var err error
+			n, err = unix.EpollWait(int(fd), events, 0)
+			return err == nil && n > 0
+		})
+		if err != nil {
+			return // closed
+		}
+		if out := d.finish(events[:n]); len(out) > 0 {
+			report(out)
+		}
+	}
+}
+
+// finish closes what has connected or failed to, and returns the results.
+func (d *dialer) finish(events []unix.EpollEvent) []outcome {
+	out := make([]outcome, 0, len(events))
+	for _, ev := range events {
+		fd := int(ev.Fd)
+		e := d.take(fd)
+		if e == nil {
+			continue // expired between the event and here
+		}
+		out = append(out, outcome{entry: e, res: connected(fd, e.config.Target), end: time.Now()})
+		_ = unix.Close(fd)
+	}
+	return out
+}
+
+// connected is the result of a connect that has ended. A server that has accepted passes, whatever it did next:
+// ECONNRESET and EPIPE come after a connection, a refused one is ECONNREFUSED.
+func connected(fd int, target netip.AddrPort) Result {
+	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && errno != 0 {
+		err = unix.Errno(errno)
+	}
+	if err == nil || err == unix.ECONNRESET || err == unix.EPIPE {
+		return Result{}
+	}
+	return fault("connect", target, err)
+}
+
+// take takes the entry out of the connects in flight; nil: another has.
+func (d *dialer) take(fd int) *entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.inFlight[fd]
+	delete(d.inFlight, fd)
+	return e
+}
+
+// takeFrom is take, but only if the descriptor is still that of e: the kernel gives a closed one out again.
+func (d *dialer) takeFrom(fd int, e *entry) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.inFlight[fd] != e {
+		return false
+	}
+	delete(d.inFlight, fd)
+	return true
+}
