@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipvs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/holdfast-lb/holdfast/internal/netlab"
+	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/ipvs/ipvstest"
+)
+
+func openKernel(t testing.TB, h *netlab.Host) *ipvs.Kernel {
+	t.Helper()
+	k, err := ipvs.OpenKernel(t.Context(), h.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { k.Close() })
+	return k
+}
+
+func TestKernel(t *testing.T) {
+	netlab.RequireIPVS(t)
+	ipvstest.TestTable(t, func(t *testing.T) ipvs.Table { return openKernel(t, netlab.Test(t).Host("director")) })
+}
+
+// TestOpenKernel holds on every kernel: where there is no IPVS the error says so.
+func TestOpenKernel(t *testing.T) {
+	k, err := ipvs.OpenKernel(t.Context(), "")
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		if !strings.Contains(err.Error(), "CAP_NET_ADMIN") {
+			t.Errorf("got %q, want it to name the capability", err)
+		}
+	case errors.Is(err, ipvs.ErrNoIPVS):
+		if !errors.Is(err, syscall.ENOENT) {
+			t.Errorf("got %q, want it to wrap ENOENT", err)
+		}
+	case err != nil:
+		t.Error(err)
+	default:
+		defer k.Close()
+		info, err := k.Info(t.Context())
+		if err != nil || info.Version != "1.2.1" || info.ConnectionTableSize == 0 {
+			t.Errorf("got %+v, %v, want version 1.2.1 and a size", info, err)
+		}
+	}
+}
+
+func TestKernelExplainsMissingScheduler(t *testing.T) {
+	netlab.RequireIPVS(t)
+	k := openKernel(t, netlab.Test(t).Host("director"))
+	key := ipvs.Key{Address: netip.MustParseAddr("10.9.0.1"), Port: 80, Protocol: ipvs.TCP}
+	err := k.Apply(t.Context(), ipvs.Op{Kind: ipvs.AddService, Service: key, Scheduler: "best"})
+	if want := "scheduler best: the kernel has no module ip_vs_best"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q in it", err, want)
+	}
+}
+
+func TestKernelGoesOnAfterCancelledCall(t *testing.T) {
+	netlab.RequireIPVS(t)
+	k := openKernel(t, netlab.Test(t).Host("director"))
+	key := ipvs.Key{Address: netip.MustParseAddr("10.9.0.1"), Port: 80, Protocol: ipvs.TCP}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		if err := k.Apply(cancelled, ipvs.Op{Kind: ipvs.DeleteService, Service: key}); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v, want %v", err, context.Canceled)
+		}
+		if _, err := k.List(cancelled); !errors.Is(err, context.Canceled) {
+			t.Fatalf("list: got %v, want %v", err, context.Canceled)
+		}
+		add := ipvs.Op{Kind: ipvs.AddService, Service: key, Scheduler: "rr"}
+		if err := k.Apply(t.Context(), add); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Apply(t.Context(), ipvs.Op{Kind: ipvs.DeleteService, Service: key}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestKernelCountersOutliveUpdates(t *testing.T) {
+	netlab.RequireIPVS(t)
+	lab := netlab.Test(t)
+	host := lab.Host("director")
+	host.Address("lo", netip.MustParsePrefix("10.9.0.1/32"))
+	host.Address("lo", netip.MustParsePrefix("10.9.1.1/32"))
+	listener, err := host.Listen("tcp", "10.9.1.1:8080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	k := openKernel(t, host)
+	// The server is on the director: the method must read back as it was asked for, or every reading would find drift.
+	for _, state := range []string{
+		"-A -t 10.9.0.1:80 -s rr\n-a -t 10.9.0.1:80 -r 10.9.1.1:8080 -m -w 1",
+		"-A -t 10.9.0.1:80 -s sh -b sh-port\n-a -t 10.9.0.1:80 -r 10.9.1.1:8080 -g -w 2",
+	} {
+		want := ipvstest.Parse(state)
+		if _, err := ipvs.Reconcile(t.Context(), k, want, nil); err != nil {
+			t.Fatal(err)
+		}
+		have, err := k.List(t.Context())
+		if err != nil || len(have) != 1 || !have[0].Equal(want[0]) {
+			t.Fatalf("got %v, %v, want %v", have, err, want)
+		}
+		if want[0].Scheduler == "rr" {
+			exchange(t, host, listener)
+		}
+	}
+	// The kernel adds up what its processors counted every 2 s.
+	stats := make([]ipvs.ServiceStats, 1)
+	for begin := time.Now(); stats[0].Counters.Connections == 0 && time.Since(begin) < 20*time.Second; {
+		if stats, err = k.Stats(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []ipvs.Counters{stats[0].Counters, stats[0].Destinations[0].Counters} {
+		if c.Connections != 1 || c.InPackets < 3 || c.InBytes < 120 {
+			t.Errorf("got %+v, want one connection and its packets", c)
+		}
+	}
+	if d := stats[0].Destinations[0]; d.Active+d.Inactive != 1 {
+		t.Errorf("got %+v, want one connection", d)
+	}
+}
+
+// exchange makes one connection to the service and sends a byte back over it.
+func exchange(t *testing.T, host *netlab.Host, listener net.Listener) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	client, err := host.Dial(ctx, "tcp", "10.9.0.1:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	server, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if _, err := server.Write([]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(client, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestKernelForeign has ipvsadm make services that are not ours, one of them without a name in the model.
+func TestKernelForeign(t *testing.T) {
+	netlab.RequireIPVS(t)
+	host := netlab.Test(t).Host("director")
+	k := openKernel(t, host)
+	ipvsadm(t, host, "-A -f 7 -s rr")
+	ipvsadm(t, host, "-a -f 7 -r 10.9.1.1:0 -g -w 1")
+	ipvsadm(t, host, "-A -t 10.9.0.9:80 -s rr -p 300")
+	want := ipvstest.Parse("-A -t 10.9.0.1:80 -s rr\n-a -t 10.9.0.1:80 -r 10.9.1.1:80 -m -w 1")
+	for _, goal := range [][]ipvs.Service{want, nil} {
+		report, err := ipvs.Reconcile(t.Context(), k, goal, []ipvs.Key{want[0].Key})
+		if err != nil || report.Foreign != 2 {
+			t.Errorf("got %+v, want 2 foreign services", report)
+		}
+	}
+	if list, err := k.List(t.Context()); err != nil || len(list) != 2 || list[0].Key != (ipvs.Key{}) {
+		t.Errorf("got %v, %v, want the two foreign services, the one by mark first", list, err)
+	}
+	if stats, err := k.Stats(t.Context()); err != nil || len(stats) != 1 {
+		t.Errorf("got %v, %v, want statistics of the service with a key", stats, err)
+	}
+}
+
+// TestKernelDrift has ipvsadm edit a service of ours under a running reconciler, which makes it as it was.
+func TestKernelDrift(t *testing.T) {
+	netlab.RequireIPVS(t)
+	host := netlab.Test(t).Host("director")
+	k := openKernel(t, host)
+	want := ipvstest.Parse("-A -t 10.9.0.1:80 -s wlc\n-a -t 10.9.0.1:80 -r 10.9.1.1:80 -m -w 1")
+	reports := make(chan ipvs.Report, 1)
+	r := ipvs.NewReconciler(slog.New(slog.DiscardHandler),
+		func(context.Context) (ipvs.Table, error) { return openTable(host) },
+		func(r ipvs.Report) { reports <- r })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	r.Set(want, nil)
+	if report := <-reports; report.Err != nil || report.Done.Total() != 2 {
+		t.Errorf("got %+v, want two operations", report)
+	}
+	// Persistence is a setting that the model does not have: it shows in the flags.
+	ipvsadm(t, host, "-E -t 10.9.0.1:80 -s wlc -p 60")
+	ipvsadm(t, host, "-e -t 10.9.0.1:80 -r 10.9.1.1:80 -m -w 5")
+	ipvsadm(t, host, "-a -t 10.9.0.1:80 -r 10.9.1.2:80 -m -w 5")
+	report := <-reports
+	drift := ipvs.Counts{ipvs.UpdateService: 1, ipvs.UpdateDestination: 1, ipvs.DeleteDestination: 1}
+	if report.Err != nil || report.Drift != drift || report.Done != drift {
+		t.Errorf("got %+v, want %s", report, drift)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if have, err := k.List(t.Context()); err != nil || len(have) != 1 || !have[0].Equal(want[0]) {
+		t.Errorf("got %v, %v, want %v", have, err, want)
+	}
+}
+
+func openTable(host *netlab.Host) (ipvs.Table, error) {
+	return ipvs.OpenKernel(context.Background(), host.Path())
+}
+
+func ipvsadm(t *testing.T, host *netlab.Host, args string) {
+	t.Helper()
+	if out, err := host.Command(t.Context(), "ipvsadm", strings.Fields(args)...).CombinedOutput(); err != nil {
+		t.Fatalf("ipvsadm %s: %v: %s", args, err, out)
+	}
+}
+
+// grid returns services with so many servers each.
+func grid(services, servers int) []ipvs.Service {
+	table := make([]ipvs.Service, services)
+	for i := range table {
+		table[i] = ipvs.Service{
+			Key:       ipvs.Key{Address: netip.AddrFrom4([4]byte{10, 9, 0, byte(i + 1)}), Port: 80, Protocol: ipvs.TCP},
+			Scheduler: "wlc",
+		}
+		for j := range servers {
+			address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 10, byte(i), byte(j + 1)}), 80)
+			table[i].Destinations = append(table[i].Destinations, ipvs.Destination{Address: address, Forward: ipvs.DR, Weight: 1})
+		}
+	}
+	return table
+}
+
+func BenchmarkKernel10000(b *testing.B) {
+	netlab.RequireIPVS(b)
+	lab := netlab.New()
+	defer lab.Close()
+	k := openKernel(b, lab.Host("director"))
+	want := grid(100, 100)
+	var owned []ipvs.Key
+	for _, s := range want {
+		owned = append(owned, s.Key)
+	}
+	for _, step := range []struct {
+		name string
+		want []ipvs.Service
+		keep bool
+	}{{"fill", want, false}, {"read", want, true}} {
+		b.Run(step.name, func(b *testing.B) {
+			for b.Loop() {
+				if !step.keep {
+					b.StopTimer()
+					if _, err := ipvs.Reconcile(b.Context(), k, nil, owned); err != nil {
+						b.Fatal(err)
+					}
+					b.StartTimer()
+				}
+				if r, err := ipvs.Reconcile(b.Context(), k, step.want, owned); err != nil {
+					b.Fatal(fmt.Errorf("%+v: %w", r, err))
+				}
+			}
+		})
+	}
+}
