@@ -42,7 +42,7 @@ func Require(t testing.TB) {
 func RequireIPVS(t testing.TB) {
 	t.Helper()
 	Require(t)
-	require(t, ipvs(), "run it with: go test -exec deploy/lab/vm", "1")
+	require(t, ipvs(), "run it with: deploy/lab/test PACKAGE", "1")
 }
 
 // RequireNetem skips the test on a kernel without sch_netem, which Port.ImpairIn and ImpairOut use. With
@@ -50,7 +50,7 @@ func RequireIPVS(t testing.TB) {
 func RequireNetem(t testing.TB) {
 	t.Helper()
 	Require(t)
-	require(t, netem(), "run it with: go test -exec deploy/lab/vm", "1")
+	require(t, netem(), "run it with: deploy/lab/test PACKAGE", "1")
 }
 
 func require(t testing.TB, err error, advice string, strict ...string) {
