@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/vrrp"
+	"github.com/zclconf/go-cty/cty"
+)
+
+func TestExamples(t *testing.T) {
+	files, _ := filepath.Glob("examples/*.hcl")
+	if len(files) == 0 {
+		t.Fatal("no examples")
+	}
+	for _, f := range files {
+		t.Run(f, func(t *testing.T) {
+			if cfg, diags := Load(f); cfg == nil || len(diags) > 0 {
+				t.Errorf("got %v, want neither an error nor a warning", diags)
+			}
+		})
+	}
+}
+
+// TestLoad holds one file with a value other than the default wherever there is a choice against all that it means.
+func TestLoad(t *testing.T) {
+	got, diags := Load("testdata/full.hcl")
+	if diags.Errors() > 0 {
+		t.Fatal(diags)
+	}
+	var ok checker.StatusSet
+	ok.Add(200, 204)
+	ok.Add(301, 301)
+	addr, key := netip.MustParseAddr, checker.Key{Service: "web", Server: "web1", Check: "app"}
+	want := &Config{
+		Path:     "testdata/full.hcl",
+		Hash:     got.Hash,
+		Director: Director{Name: "lb9", ControlSocket: "/tmp/control.sock", StateDir: "/tmp/state"},
+		Log:      Log{Level: slog.LevelDebug, Format: "json"},
+		VirtualRouters: []vrrp.Config{{
+			Name: "web", Interface: "eth0", ID: 51, Priority: 200, Interval: 500 * time.Millisecond,
+			StartupDelay: 5 * time.Second, Lease: 30 * time.Second,
+			Addresses: []vrrp.Address{
+				{Prefix: netip.MustParsePrefix("10.0.0.100/32"), Device: "eth2"},
+				{Prefix: netip.MustParsePrefix("10.1.0.1/24"), Device: "eth1"},
+			},
+			Unicast: vrrp.Unicast{Source: addr("10.0.0.2"), Peers: []netip.Addr{addr("10.0.0.3")}, TTL: 64, MinTTL: 63},
+			Announcements: vrrp.Announcements{
+				Burst: 3, Repeat: 2, Delay: time.Second, Interval: 10 * time.Millisecond, Format: vrrp.ARPBoth,
+			},
+		}, {
+			Name: "other", Interface: "eth1", ID: 51, Priority: 100, Interval: 10 * time.Second, Preempt: true, Handover: true,
+			Source: addr("10.1.0.2"), Lease: 41 * time.Second,
+			Addresses:     []vrrp.Address{{Prefix: netip.MustParsePrefix("10.1.0.100/24"), Device: "eth1"}},
+			Announcements: vrrp.Announcements{Burst: 5, Repeat: 5, Delay: 5 * time.Second, Refresh: time.Minute, Format: vrrp.ARPRequest},
+		}},
+		VirtualServers: []VirtualServer{{
+			Name: "web", Key: ipvs.Key{Address: addr("10.0.0.100"), Port: 80, Protocol: ipvs.TCP},
+			Scheduler: "mh", Flags: ipvs.SchedPort | ipvs.SchedFallback, Forward: ipvs.NAT, StartUp: true, Inhibit: true,
+			VirtualRouter: "web",
+			RealServers: []RealServer{{
+				Name: "web1", Address: netip.MustParseAddrPort("10.0.0.21:8080"), Weight: 10,
+				Checks: []checker.Check{{Key: key, Config: checker.Config{
+					Kind: checker.HTTP, Target: netip.MustParseAddrPort("10.0.0.21:9000"),
+					Interval: 5 * time.Second, Timeout: 3 * time.Second, Retry: time.Second, Rise: 4, Fall: 5,
+					Path: "/health?full=1", Host: "www.example.com", Status: ok, Expect: "^ok$",
+				}}},
+			}, {
+				Name: "web2", Address: netip.MustParseAddrPort("10.0.0.22:80"), Weight: 0,
+				Checks: []checker.Check{{
+					Key: checker.Key{Service: "web", Server: "web2", Check: "tcp"},
+					Config: checker.Config{
+						Kind: checker.TCP, Target: netip.MustParseAddrPort("10.0.0.22:80"),
+						Interval: 2 * time.Second, Timeout: time.Second, Retry: 2 * time.Second, Rise: 2, Fall: 3,
+					},
+				}},
+			}},
+		}, {
+			Name: "dns6", Key: ipvs.Key{Address: addr("2001:db8::100"), Port: 53, Protocol: ipvs.UDP},
+			Scheduler: "wlc", Forward: ipvs.DR,
+			RealServers: []RealServer{{Name: "ns1", Address: netip.MustParseAddrPort("[2001:db8::21]:53"), Weight: 1}},
+		}},
+	}
+	if diff := cmp.Diff(want, got, addresses); diff != "" {
+		t.Errorf("configuration (-want +got):\n%s", diff)
+	}
+}
+
+// TestLoadFolder: the files of a folder are one configuration, in the order of their names.
+func TestLoadFolder(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, src string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(src), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("b.hcl", "virtual_server \"second\" {\n  address = \"10.0.0.1:81\"\n}\n")
+	write("a.hcl", "virtual_server \"first\" {\n  address = \"10.0.0.1:80\"\n}\n")
+	write("notes.txt", "not a configuration")
+	cfg, diags := Load(dir)
+	if cfg == nil || len(cfg.VirtualServers) != 2 || cfg.VirtualServers[0].Name != "first" {
+		t.Fatalf("got %+v, %v; want first and second", cfg, diags)
+	}
+	// As sha256sum says of a.hcl followed by b.hcl.
+	const want = "sha256:3352cb5d28e98c2fb4042cf2c2a28a8af894c329e8ee25eeccfdb3a8f1f97b91"
+	if cfg.Hash != want {
+		t.Errorf("hash is %s, want %s", cfg.Hash, want)
+	}
+}
+
+func TestDurations(t *testing.T) {
+	parse := duration(10*time.Millisecond, time.Hour, 10*time.Millisecond)
+	tests := []struct {
+		in   cty.Value
+		want time.Duration
+		err  string
+	}{
+		{in: cty.StringVal("10ms"), want: 10 * time.Millisecond},
+		{in: cty.StringVal("300ms"), want: 300 * time.Millisecond},
+		{in: cty.StringVal("1m30s"), want: 90 * time.Second},
+		{in: cty.StringVal("0.5s"), want: 500 * time.Millisecond},
+		{in: cty.StringVal("1h"), want: time.Hour},
+		{in: cty.StringVal("5"), err: `takes a text with a unit: write "5s"`},
+		{in: cty.StringVal("0"), err: `takes a text with a unit: write "0s"`},
+		{in: cty.NumberIntVal(5), err: `takes a text with a unit: write "5s"`},
+		{in: cty.NumberIntVal(-5), err: `takes a text with a unit: write "-5s"`},
+		{in: cty.NumberFloatVal(0.5), err: `takes a text with a unit, such as "500ms"`},
+		{in: cty.MustParseNumberVal("1e400"), err: `takes a text with a unit, such as "500ms"`},
+		{in: cty.StringVal(""), err: `takes a duration such as "500ms", "2s" or "1m30s", not ""`},
+		{in: cty.StringVal("1d"), err: `takes a duration such as "500ms", "2s" or "1m30s", not "1d"`},
+		{in: cty.StringVal("5 s"), err: `takes a duration such as "500ms", "2s" or "1m30s", not "5 s"`},
+		{in: cty.StringVal("9999999h"), err: `takes a duration such as "500ms", "2s" or "1m30s", not "9999999h"`},
+		{in: cty.StringVal("0s"), err: `takes 10ms to 1h in steps of 10ms, not "0s"`},
+		{in: cty.StringVal("-1s"), err: `takes 10ms to 1h in steps of 10ms, not "-1s"`},
+		{in: cty.StringVal("15ms"), err: `takes 10ms to 1h in steps of 10ms, not "15ms"`},
+		{in: cty.StringVal("1h1s"), err: `takes 10ms to 1h in steps of 10ms, not "1h1s"`},
+		{in: cty.True, err: "takes a text in quotes, not true"},
+		{in: cty.NullVal(cty.String), err: "takes a text in quotes, not null"},
+	}
+	for _, tt := range tests {
+		got, err := parse(tt.in)
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if got != tt.want || text != tt.err {
+			t.Errorf("%#v: got %v, %q; want %v, %q", tt.in, got, text, tt.want, tt.err)
+		}
+	}
+}
+
+func TestLeaseAuto(t *testing.T) {
+	tests := []struct{ interval, want time.Duration }{
+		{10 * time.Millisecond, 3 * time.Second},
+		{500 * time.Millisecond, 3 * time.Second},
+		{510 * time.Millisecond, 4 * time.Second},
+		{time.Second, 5 * time.Second},
+		{maxAdvertise, 165 * time.Second},
+	}
+	for _, tt := range tests {
+		if got := newBuilder().lease(&rawVirtualRouter{}, vrrp.Config{Interval: tt.interval}); got != tt.want {
+			t.Errorf("interval %v: got %v, want %v", tt.interval, got, tt.want)
+		}
+	}
+}
+
+// FuzzLoad: whatever the file says, there is a configuration or an error that names a line, in the order of the file.
+func FuzzLoad(f *testing.F) {
+	for _, pattern := range []string{"examples/*.hcl", "testdata/invalid/*.hcl", "testdata/*.hcl", "reference.hcl"} {
+		files, _ := filepath.Glob(pattern)
+		for _, name := range files {
+			src, err := os.ReadFile(name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(src)
+		}
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		cfg, diags := LoadBytes("fuzz.hcl", src)
+		if (cfg == nil) != (diags.Errors() > 0) {
+			t.Fatalf("config %v with %d errors", cfg, diags.Errors())
+		}
+		last := 0
+		for _, d := range diags {
+			if d.Line < 1 || d.Column < 1 || d.byte < last || d.Summary == "" || d.Detail == "" {
+				t.Errorf("%+v after byte %d", d, last)
+			}
+			last = d.byte
+		}
+		if err := diags.Write(io.Discard, true); err != nil {
+			t.Error(err)
+		}
+	})
+}
