@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/spf13/cobra"
+)
+
+func newCheckCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration",
+		Long: "Check the configuration: every error and warning at its place in the file, with a hint.\n" +
+			"Exit code 0 if the configuration is valid, warnings or not; 1 if it is not.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return check(g, cmd.OutOrStdout()) },
+	}
+}
+
+// checkResult is what check --json prints.
+type checkResult struct {
+	Path        string              `json:"path"`
+	Valid       bool                `json:"valid"`
+	Errors      int                 `json:"errors"`
+	Warnings    int                 `json:"warnings"`
+	Diagnostics configs.Diagnostics `json:"diagnostics"`
+}
+
+func check(g *globals, out io.Writer) error {
+	cfg, diags := configs.Load(g.config)
+	failed := diags.Errors()
+	warnings := len(diags) - failed
+	var err error
+	switch {
+	case g.json:
+		err = printJSON(out, checkResult{g.config, failed == 0, failed, warnings, diags})
+	case len(diags) > 0:
+		err = diags.Write(out, g.color(out))
+	}
+	if err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	if failed > 0 {
+		return fmt.Errorf("check %s: %s: correct the configuration and check again", g.config, plural(failed, "error"))
+	}
+	if !g.json {
+		_, err = fmt.Fprintln(out, summary(cfg, warnings))
+	}
+	return err
+}
+
+// summary says in one line what a valid configuration holds.
+func summary(cfg *configs.Config, warnings int) string {
+	servers, checks := 0, 0
+	for _, s := range cfg.VirtualServers {
+		servers += len(s.RealServers)
+		for _, r := range s.RealServers {
+			checks += len(r.Checks)
+		}
+	}
+	line := fmt.Sprintf("%s: ok: %s, %s, %s, %s", cfg.Path, plural(len(cfg.VirtualRouters), "virtual router"),
+		plural(len(cfg.VirtualServers), "virtual server"), plural(servers, "real server"), plural(checks, "check"))
+	if warnings > 0 {
+		line += "; " + plural(warnings, "warning")
+	}
+	return line
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// printJSON prints a value the way that --json does everywhere.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}

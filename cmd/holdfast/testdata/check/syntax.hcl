@@ -1,0 +1,3 @@
+virtual_router "web" {
+  advertise_interval = 1s
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// ipvsVersion asks the kernel for the version of IPVS; empty: not known.
+var ipvsVersion = func() (string, error) { return "", nil }
+
+// version is what the command of the same name prints.
+type version struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Modified bool   `json:"modified,omitempty"` // built from more than the revision
+	Go       string `json:"go"`
+	IPVS     string `json:"ipvs,omitempty"`
+}
+
+func newVersionCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the versions of holdfast, Go and the kernel's IPVS",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			v := builtVersion()
+			// A host without IPVS still has a version of holdfast.
+			if ipvs, err := ipvsVersion(); err == nil {
+				v.IPVS = ipvs
+			}
+			if g.json {
+				return printJSON(cmd.OutOrStdout(), v)
+			}
+			_, err := fmt.Fprint(cmd.OutOrStdout(), v)
+			return err
+		},
+	}
+}
+
+// builtVersion returns what the linker wrote into this binary.
+func builtVersion() version {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return version{Version: "unknown"}
+	}
+	return versionOf(info)
+}
+
+func versionOf(info *debug.BuildInfo) version {
+	v := version{Version: info.Main.Version, Go: info.GoVersion}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Revision = s.Value
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
+		}
+	}
+	return v
+}
+
+func (v version) String() string {
+	s := "holdfast " + v.Version + "\n"
+	if v.Revision != "" {
+		s += "revision " + v.Revision
+		if v.Modified {
+			s += ", modified"
+		}
+		s += "\n"
+	}
+	s += "go       " + v.Go + "\n"
+	if v.IPVS != "" {
+		s += "ipvs     " + v.IPVS + "\n"
+	}
+	return s
+}
