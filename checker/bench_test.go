@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checker
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a TCP check costs from connect to result, many in flight, on a listener that this process does not serve: the
+// kernel accepts for it.
+func BenchmarkTCP(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = c.Close()
+		}
+	}()
+	c := Config{Kind: TCP, Target: l.Addr().(*net.TCPAddr).AddrPort(), Timeout: time.Second, Interval: time.Hour}
+	benchmark(b, c)
+}
+
+// What a HTTP check costs, the server's part included.
+func BenchmarkHTTP(b *testing.B) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }))
+	defer srv.Close()
+	c := httpConfig(netip.MustParseAddrPort(srv.Listener.Addr().String()))
+	c.Timeout, c.Interval = 10*time.Second, time.Hour
+	b.Run("status", func(b *testing.B) { benchmark(b, c) })
+	c.Expect = "^ok$"
+	b.Run("expect", func(b *testing.B) { benchmark(b, c) })
+}
+
+// benchmark runs b.N equal checks as the first round of a Set.
+func benchmark(b *testing.B, c Config) {
+	b.ReportAllocs()
+	failed := 0
+	s := NewSet(Options{Concurrency: 64, OnResult: func(_ Status, r Result) {
+		if r.Err != nil {
+			failed++
+		}
+	}})
+	s.tcp.limit = 64 // well below the backlog
+	s.Apply(checks(b.N, c))
+	var before, after unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &before)
+	b.ResetTimer()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.Run(b.Context()) }()
+	<-s.FirstRound()
+	b.StopTimer()
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &after)
+	cpu := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
+	b.ReportMetric(float64(cpu)/float64(b.N), "cpu-ns/op")
+	if failed > 0 {
+		b.Errorf("%d of %d failed", failed, b.N)
+	}
+}
+
+// BenchmarkIdle shows what a check takes while it waits.
+func BenchmarkIdle(b *testing.B) {
+	const n = 10_000
+	for b.Loop() {
+		in := checks(n, httpConfig(netip.MustParseAddrPort("10.0.0.21:80")))
+		before := heapInUse()
+		s := NewSet(Options{})
+		s.Apply(in)
+		b.ReportMetric(float64(heapInUse()-before)/n, "B/check")
+		runtime.KeepAlive(s)
+		runtime.KeepAlive(in)
+	}
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func checks(n int, c Config) []Check {
+	out := make([]Check, n)
+	for i := range out {
+		out[i] = Check{Key: Key{"web", fmt.Sprint("web", i), "check"}, Config: c}
+	}
+	return out
+}
