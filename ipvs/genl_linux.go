@@ -232,24 +232,27 @@ func decodeDestination(b []byte) (destination, error) {
 // fields are the attributes of one object by their number. A newer kernel may send more than we know; one that we need
 // and that is missing or of the wrong size is an error, of which the first stays.
 type fields struct {
-	values [32][]byte
+	values [16][]byte
 	err    error
 }
 
-func parse(b []byte) *fields {
-	f := &fields{}
-	d, err := netlink.NewAttributeDecoder(b)
-	if err != nil {
-		f.err = fmt.Errorf("decode attributes: %w", err)
-		return f
-	}
-	for d.Next() {
-		if int(d.Type()) < len(f.values) {
-			f.values[d.Type()] = d.Bytes()
+// parse splits attributes without copying them: a table has tens of thousands.
+func parse(b []byte) fields {
+	const header, typeMask = unix.SizeofNlAttr, 0x3fff
+	var f fields
+	for len(b) >= header {
+		size, code := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])&typeMask
+		if size < header || size > len(b) {
+			f.fail("attribute number %d: length %d, with %d bytes left", code, size, len(b))
+			return f
 		}
+		if int(code) < len(f.values) {
+			f.values[code] = b[header:size:size]
+		}
+		b = b[min((size+3)&^3, len(b)):]
 	}
-	if err := d.Err(); err != nil {
-		f.err = fmt.Errorf("decode attributes: %w", err)
+	if len(b) > 0 {
+		f.fail("%d bytes behind the last attribute", len(b))
 	}
 	return f
 }

@@ -96,7 +96,7 @@ func (k *Kernel) Info(ctx context.Context) (Info, error) {
 
 // read calls f with a connection that closes when the context ends, which is what ends waiting for an answer.
 func (k *Kernel) read(ctx context.Context, f func(reader) error) error {
-	var c netlink.Config
+	c := netlink.Config{MessageBufferSize: 64 << 10} // above what the kernel puts in one message of a dump
 	if k.namespace != "" {
 		ns, err := os.Open(k.namespace)
 		if err != nil {
