@@ -83,6 +83,13 @@ func (c Config) Equal(o Config) bool {
 		c.scalars() == o.scalars()
 }
 
+// SameElection reports whether o can take the place of c in a running Instance: it is of the same virtual router, on
+// the same connection.
+func (c Config) SameElection(o Config) bool {
+	return c.Interface == o.Interface && c.ID == o.ID && c.Source == o.Source && c.Unicast.Source == o.Unicast.Source &&
+		c.Unicast.TTL == o.Unicast.TTL && c.Unicast.MinTTL == o.Unicast.MinTTL && slices.Equal(c.Unicast.Peers, o.Unicast.Peers)
+}
+
 // scalars is the comparable part of a Config.
 func (c Config) scalars() any {
 	type unicast struct {

@@ -95,6 +95,11 @@ func configure(fd int, c Config, index int, source netip.Addr) error {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	// What came before the socket was bound may be from another interface.
+	var b [1]byte
+	for n, err := 0, error(nil); err == nil && n < drainAll; n++ {
+		_, _, err = unix.Recvfrom(fd, b[:], unix.MSG_DONTWAIT)
+	}
 	return nil
 }
 
@@ -125,13 +130,16 @@ func (n *Network) source(c Config, index int) (netip.Addr, error) {
 	if c.Unicast.Enabled() {
 		want = c.Unicast.Source
 	}
-	there, err := n.handle.AddrList(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: index}}, netlink.FAMILY_V4)
+	there, err := n.list(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: index}})
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("list addresses of %s: %w", c.Interface, err)
 	}
 	for _, a := range there {
 		p := toPrefix(*a.IPNet)
 		virtual := slices.ContainsFunc(c.Addresses, func(v Address) bool { return v.Prefix.Addr() == p.Addr() })
+		if !p.Addr().Is4() {
+			continue
+		}
 		if p.Addr() == want || !want.IsValid() && !virtual {
 			return p.Addr(), nil
 		}

@@ -14,9 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mdlayher/arp"
-	"github.com/mdlayher/ethernet"
-	"github.com/mdlayher/packet"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -46,12 +43,6 @@ type link struct {
 	index int
 	up    bool // administratively, and with a carrier
 	mac   string
-}
-
-// announcer is a socket that sends ARP on one link.
-type announcer struct {
-	link   link
-	client *arp.Client
 }
 
 var _ Host = (*Network)(nil)
@@ -156,11 +147,11 @@ func (n *Network) follow(ctx context.Context) error {
 
 // read replaces what is known with what the kernel says now.
 func (n *Network) read() error {
-	links, err := n.handle.LinkList()
+	links, err := dumped(n.handle.LinkList)
 	if err != nil {
 		return fmt.Errorf("list links: %w", err)
 	}
-	addresses, err := n.handle.AddrList(nil, netlink.FAMILY_ALL)
+	addresses, err := n.list(nil)
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
@@ -177,7 +168,25 @@ func (n *Network) read() error {
 	return nil
 }
 
+// list lists the addresses of a link; nil: of all.
+func (n *Network) list(l netlink.Link) ([]netlink.Addr, error) {
+	return dumped(func() ([]netlink.Addr, error) { return n.handle.AddrList(l, netlink.FAMILY_ALL) })
+}
+
+// dumped repeats a dump that a change has interrupted.
+func dumped[T any](dump func() ([]T, error)) (all []T, err error) {
+	for range 10 {
+		if all, err = dump(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return all, err
+}
+
 func (n *Network) applyLink(u netlink.LinkUpdate) {
+	if u.Family == unix.AF_BRIDGE {
+		return // says what the bridge does with a port, "deleted" when it has left
+	}
 	attrs := u.Attrs()
 	n.mu.Lock()
 	before := maps.Clone(n.links)
@@ -271,7 +280,7 @@ func (n *Network) Missing(addresses []Address) []Address {
 
 // Lease implements Host.
 func (n *Network) Lease(addresses []Address) time.Duration {
-	there, err := n.handle.AddrList(nil, netlink.FAMILY_ALL)
+	there, err := n.list(nil)
 	if err != nil {
 		return 0
 	}
@@ -361,68 +370,6 @@ func leased(p netip.Prefix, lease time.Duration) *netlink.Addr {
 	a.ValidLft = int(lease / time.Second)
 	a.PreferedLft = a.ValidLft
 	return a
-}
-
-// Announce implements Host.
-func (n *Network) Announce(a Address, f ARPFormat) error {
-	c, err := n.announcer(a.Device)
-	if err != nil {
-		return fmt.Errorf("announce %v: %w", a, err)
-	}
-	for _, op := range f.operations() {
-		p, err := arpFrame(op, c.HardwareAddr(), a.Prefix.Addr())
-		if err == nil {
-			err = c.WriteTo(p, ethernet.Broadcast)
-		}
-		if err != nil {
-			n.forget(a.Device)
-			return fmt.Errorf("announce %v: %w", a, err)
-		}
-	}
-	return nil
-}
-
-// announcer returns the socket for a device, a new one if the link has been made anew or has another hardware address.
-// Protocol 0 makes it one that receives nothing.
-func (n *Network) announcer(device string) (*arp.Client, error) {
-	n.mu.Lock()
-	l := n.links[device]
-	n.mu.Unlock()
-	n.arpMu.Lock()
-	defer n.arpMu.Unlock()
-	have := n.arps[device]
-	if have != nil && have.link.index == l.index && have.link.mac == l.mac {
-		return have.client, nil
-	}
-	if have != nil {
-		_ = have.client.Close()
-		delete(n.arps, device)
-	}
-	ifi, err := net.InterfaceByName(device)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := packet.Listen(ifi, packet.Raw, 0, nil)
-	if err != nil {
-		return nil, err
-	}
-	client, err := arp.New(ifi, conn)
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	n.arps[device] = &announcer{link: l, client: client}
-	return client, nil
-}
-
-// forget drops a socket that failed.
-func (n *Network) forget(device string) {
-	n.arpMu.Lock()
-	defer n.arpMu.Unlock()
-	if a := n.arps[device]; a != nil {
-		_ = a.client.Close()
-		delete(n.arps, device)
-	}
 }
 
 func newLink(a *netlink.LinkAttrs) link {

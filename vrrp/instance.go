@@ -3,7 +3,6 @@
 package vrrp
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -91,7 +90,8 @@ type Instance struct {
 	index    int           // of the link that conn is bound to
 	readable chan struct{} // a connection has something to read
 	quit     chan struct{} // closed when Run ends
-	retry    time.Time     // when to try again what keeps us in fault; zero: nothing to try
+	wg       sync.WaitGroup
+	retry    time.Time // when to try again what keeps us in fault; zero: nothing to try
 	started  bool
 	keeper   *keeper
 	last     order
@@ -102,6 +102,9 @@ type Instance struct {
 
 // drainMost bounds how many packets are read in a row, so that a flood does not delay our own adverts.
 const drainMost = 64
+
+// drainAll is more packets than wait in a socket.
+const drainAll = 4096
 
 // retryEvery is how often an interface that cannot be used is tried again.
 const retryEvery = time.Second
@@ -133,10 +136,9 @@ func (i *Instance) Run(ctx context.Context) error {
 	unwatch := i.o.Host.Watch(func() { poke(i.wake); i.keeper.poke() })
 	defer unwatch()
 
-	var wg sync.WaitGroup
 	keep, stopKeeper := context.WithCancel(context.WithoutCancel(ctx))
-	wg.Go(func() { i.keeper.run(keep) })
-	defer wg.Wait()
+	i.wg.Go(func() { i.keeper.run(keep) })
+	defer i.wg.Wait()
 	defer stopKeeper()
 	defer i.close()
 	defer close(i.quit)
@@ -177,7 +179,7 @@ func (i *Instance) expire(stopping bool) {
 		return
 	}
 	if s, _, _ := i.machine.State(); s == Backup {
-		i.drain(drainMost)
+		i.drain(drainAll)
 	}
 	i.do(i.machine.Tick(time.Now()))
 }
@@ -236,7 +238,7 @@ func (i *Instance) usable(in Input) error {
 		return err
 	}
 	i.conn, i.index = conn, index
-	go i.listen(conn)
+	i.wg.Go(func() { i.listen(conn) })
 	i.machine.SetParams(time.Now(), i.params(conn.Source()))
 	return nil
 }
@@ -352,7 +354,7 @@ func (i *Instance) do(acts []Action) {
 		}
 	}
 	if !i.machine.resuming {
-		i.last.hold = i.machine.Holding()
+		i.last.hold, i.last.quiet = i.machine.Holding(), i.machine.Silent()
 		i.last.at, i.last.valid = time.Now(), i.machine.MasterDownInterval()
 		i.last.cfg = i.cfg
 		i.keeper.set(i.last)
@@ -416,79 +418,6 @@ func (i *Instance) publish() {
 	if t.From != t.To {
 		i.o.OnTransition(t)
 	}
-}
-
-// Status is what is known of a virtual router.
-type Status struct {
-	Name   string
-	Config Config
-	State  State
-	Since  time.Time
-	Reason string
-	Source netip.Addr // our own; zero before the first connection
-	Peers  []Peer     // in the order of their addresses
-	// What has been counted since the start.
-	Sent, SendErrors, Received, ReadErrors, OtherMasterSeen uint64
-	Refused                                                 map[Refusal]uint64
-	Announced, HostErrors, Restored                         uint64
-	HostError                                               string // of the last attempt on the addresses; empty: it worked
-}
-
-// Peer is another router that was heard as master.
-type Peer struct {
-	Address  netip.Addr
-	Priority uint8
-	Checksum Checksum // the reading it follows
-	LastSeen time.Time
-}
-
-// peersMost bounds what strangers can make us remember.
-const peersMost = 16
-
-// hear remembers the sender of an advert; the one not heard for the longest time is forgotten if there are too many.
-func (s *Status) hear(from netip.Addr, a Advert, now time.Time) {
-	p := Peer{Address: from, Priority: a.Priority, Checksum: a.Checksum, LastSeen: now}
-	at, found := slices.BinarySearchFunc(s.Peers, from, func(p Peer, a netip.Addr) int { return p.Address.Compare(a) })
-	if found {
-		s.Peers[at] = p
-		return
-	}
-	s.Peers = slices.Insert(s.Peers, at, p)
-	if len(s.Peers) > peersMost {
-		oldest := slices.MinFunc(s.Peers, func(a, b Peer) int { return a.LastSeen.Compare(b.LastSeen) })
-		s.Peers = slices.DeleteFunc(s.Peers, func(p Peer) bool { return p == oldest })
-	}
-}
-
-// Master is the address of the master as this router sees it; zero: none is known.
-func (s Status) Master() netip.Addr {
-	if s.State == Master {
-		return s.Source
-	}
-	if s.State != Backup || len(s.Peers) == 0 {
-		return netip.Addr{}
-	}
-	last := slices.MaxFunc(s.Peers, func(a, b Peer) int {
-		return cmp.Or(a.LastSeen.Compare(b.LastSeen), a.Address.Compare(b.Address))
-	})
-	if last.Priority == 0 {
-		return netip.Addr{}
-	}
-	return last.Address
-}
-
-// Status returns a copy of what is known now.
-func (i *Instance) Status() Status {
-	i.mu.Lock()
-	s := i.status
-	s.Peers = slices.Clone(s.Peers)
-	s.Refused = make(map[Refusal]uint64, len(Refusals))
-	for _, r := range Refusals {
-		s.Refused[r] = i.status.Refused[r]
-	}
-	i.mu.Unlock()
-	s.Announced, s.HostErrors, s.Restored, s.HostError = i.keeper.counters()
-	return s
 }
 
 // poke wakes up the reader of a channel of size 1 that has not been woken up yet.

@@ -21,6 +21,7 @@ type order struct {
 	valid time.Duration // after this long nothing may be added on its strength: the process was held up
 	begin uint64        // how often the router has become master
 	again uint64        // how often its addresses were to be announced once more
+	quiet bool          // the addresses are another's to announce
 }
 
 // keeper keeps the addresses of one virtual router as the newest order says: installed, renewed, put back when someone
@@ -36,7 +37,8 @@ type keeper struct {
 	seen  keeperCounters
 
 	// Owned by run's goroutine.
-	done     order // as far as it was carried out
+	done     order     // as far as it was carried out
+	gone     []Address // no longer configured, and still to be removed
 	renewed  time.Time
 	schedule Schedule
 	retry    time.Time // after an error
@@ -96,8 +98,9 @@ func (k *keeper) step(now time.Time) {
 		return
 	}
 	k.retry = time.Time{}
-	if gone := without(k.done.cfg.Addresses, o.cfg.Addresses); len(gone) > 0 {
-		k.note(k.host.Release(gone))
+	k.gone = without(append(k.gone, without(k.done.cfg.Addresses, k.gone)...), o.cfg.Addresses)
+	if len(k.gone) > 0 && k.note(k.host.Release(k.gone)) {
+		k.gone = nil
 	}
 	switch {
 	case !o.hold:
@@ -115,8 +118,10 @@ func (k *keeper) step(now time.Time) {
 // hold installs or renews the addresses and announces them as is due.
 func (k *keeper) hold(now time.Time, o order) {
 	missing := k.host.Missing(o.cfg.Addresses)
-	begins := o.begin != k.done.begin || !slices.Equal(o.cfg.Addresses, k.done.cfg.Addresses)
-	renew := o.cfg.Lease > 0 && o.at.After(k.done.at) && now.Sub(k.renewed) >= renewEvery
+	begins := o.begin != k.done.begin || o.cfg.Announcements != k.done.cfg.Announcements ||
+		!slices.Equal(o.cfg.Addresses, k.done.cfg.Addresses)
+	renew := o.cfg.Lease != k.done.cfg.Lease ||
+		o.cfg.Lease > 0 && o.at.After(k.done.at) && now.Sub(k.renewed) >= renewEvery
 	var back []Address
 	if begins || renew || len(missing) > 0 {
 		k.note(k.host.Hold(o.cfg.Addresses, o.cfg.Lease))
@@ -124,11 +129,13 @@ func (k *keeper) hold(now time.Time, o order) {
 		still := k.host.Missing(o.cfg.Addresses)
 		back, missing = without(missing, still), still
 	}
-	switch {
-	case begins:
-		k.schedule.Begin(now, o.cfg.Announcements, len(o.cfg.Addresses))
-	case len(back) > 0:
+	if !begins && len(back) > 0 {
 		k.restored(o, back)
+	}
+	switch {
+	case o.quiet:
+		k.schedule.Stop()
+	case begins || len(back) > 0:
 		k.schedule.Begin(now, o.cfg.Announcements, len(o.cfg.Addresses))
 	case o.again != k.done.again:
 		k.schedule.Again(now)
@@ -160,7 +167,7 @@ func (k *keeper) announce(a Address, f ARPFormat) {
 }
 
 // note remembers how the last attempt ended. A failed one is repeated, and logged when it is a new error.
-func (k *keeper) note(err error) {
+func (k *keeper) note(err error) (ok bool) {
 	text := ""
 	if err != nil {
 		text = err.Error()
@@ -177,6 +184,7 @@ func (k *keeper) note(err error) {
 	if news {
 		k.log.Warn("addresses not as wanted", "err", err)
 	}
+	return err == nil
 }
 
 func (k *keeper) count(f func(*keeperCounters)) {

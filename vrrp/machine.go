@@ -79,7 +79,6 @@ type Machine struct {
 	release  time.Time // when a machine that lost its role gives up the addresses; zero: not set
 	resuming bool      // backup that was master before a restart and still holds its addresses
 
-	sent      time.Time // last advert of a master
 	announced time.Time // last answer of each kind to a lower master
 	answered  time.Time
 }
@@ -96,6 +95,10 @@ func (m *Machine) State() (s State, since time.Time, reason string) {
 
 // Holding reports whether the addresses belong on this host now. It outlasts the state master during a hand-over.
 func (m *Machine) Holding() bool { return m.holding }
+
+// Silent reports whether the addresses are only served until the next master has announced them, so that announcing
+// them here would take them back.
+func (m *Machine) Silent() bool { return m.leaving || m.state != Master }
 
 // Deadline is when [Machine.Tick] must be called next; zero: not before something else happens.
 func (m *Machine) Deadline() time.Time {
@@ -118,7 +121,7 @@ func (m *Machine) linger() time.Duration { return min(m.p.Interval, lingerMost) 
 
 // Start begins the election, RFC 9568 section 6.4.1; there is none before delay has passed. With resume the addresses
 // are still installed from a run of this director as master, and the role is taken up again if no other master is heard
-// for one advertise interval; else they are released.
+// for one advertise interval; else they are released. An address owner that is not ready yet waits as any other router.
 func (m *Machine) Start(now time.Time, delay time.Duration, resume bool) []Action {
 	m.notBefore = now.Add(delay)
 	m.masterInterval = m.p.Interval
@@ -128,7 +131,7 @@ func (m *Machine) Start(now time.Time, delay time.Duration, resume bool) []Actio
 		m.timer = now.Add(m.p.Interval)
 		return nil
 	}
-	if m.p.Priority == 255 && delay == 0 {
+	if m.p.Priority == 255 && delay == 0 && m.ready {
 		return m.becomeMaster(now, "owns the addresses")
 	}
 	m.enter(now, Backup, "started")
@@ -232,7 +235,6 @@ func (m *Machine) Tick(now time.Time) []Action {
 	}
 	switch m.state {
 	case Master:
-		m.sent = now
 		m.timer = now.Add(m.p.Interval)
 		acts = append(acts, Action{Kind: SendAdvert, Priority: m.p.Priority})
 	case Backup:
@@ -255,7 +257,7 @@ func (m *Machine) receiveBackup(now time.Time, from netip.Addr, a Advert) []Acti
 		acts = m.drop(nil)
 		m.waitForMaster(now, m.MasterDownInterval())
 	}
-	if a.Priority >= m.p.Priority || !m.p.Preempt || !m.ready {
+	if a.Priority >= m.p.Priority || !m.preempts() {
 		m.masterInterval = a.Interval
 		m.waitForMaster(now, m.MasterDownInterval())
 		m.reason = m.against(from, a)
@@ -271,7 +273,6 @@ func (m *Machine) receiveBackup(now time.Time, from netip.Addr, a Advert) []Acti
 func (m *Machine) receiveMaster(now time.Time, from netip.Addr, a Advert) []Action {
 	advert := Action{Kind: SendAdvert, Priority: m.p.Priority}
 	if a.Priority == 0 {
-		m.sent = now
 		m.timer = now.Add(m.p.Interval)
 		return []Action{advert}
 	}
@@ -282,7 +283,7 @@ func (m *Machine) receiveMaster(now time.Time, from netip.Addr, a Advert) []Acti
 	// saying that we are the master is not enough.
 	var acts []Action
 	if now.Sub(m.answered) >= answerEvery {
-		m.answered, m.sent = now, now
+		m.answered = now
 		acts = append(acts, advert)
 	}
 	if now.Sub(m.announced) >= announceEvery {
@@ -318,7 +319,6 @@ func (m *Machine) becomeMaster(now time.Time, reason string) []Action {
 	m.masterInterval = m.p.Interval
 	m.holding, m.resuming = true, false
 	m.release = time.Time{}
-	m.sent = now
 	m.timer = now.Add(m.p.Interval)
 	return []Action{{Kind: SendAdvert, Priority: m.p.Priority}, {Kind: HoldAddresses}}
 }
@@ -331,7 +331,7 @@ func (m *Machine) stalled(now time.Time) ([]Action, bool) {
 	case m.leaving:
 		last = m.release
 	case m.state == Master:
-		last = m.sent
+		last = m.timer.Add(-m.p.Interval) // our last advert
 	case m.state == Backup:
 		last = m.Deadline()
 	default:
@@ -395,6 +395,9 @@ func (m *Machine) against(from netip.Addr, a Advert) string {
 	}
 	return fmt.Sprintf("%v is master with priority %d against %d, and not every check has run yet", from, a.Priority, m.p.Priority)
 }
+
+// preempts reports whether a lower master is taken over from. An address owner always does, RFC 9568 section 6.1.
+func (m *Machine) preempts() bool { return m.ready && (m.p.Preempt || m.p.Priority == 255) }
 
 // earlier is the first of both, where a zero a means never.
 func earlier(a, b time.Time) time.Time {

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Status is what is known of a virtual router.
+type Status struct {
+	Name   string
+	Config Config
+	State  State
+	Since  time.Time
+	Reason string
+	Source netip.Addr // our own; zero before the first connection
+	Peers  []Peer     // in the order of their addresses
+	// What has been counted since the start.
+	Sent, SendErrors, Received, ReadErrors, OtherMasterSeen uint64
+	Refused                                                 map[Refusal]uint64
+	Announced, HostErrors, Restored                         uint64
+	HostError                                               string // of the last attempt on the addresses; empty: it worked
+}
+
+// Peer is another router that was heard as master.
+type Peer struct {
+	Address  netip.Addr
+	Priority uint8
+	Checksum Checksum // the reading it follows
+	LastSeen time.Time
+}
+
+// peersMost bounds what strangers can make us remember.
+const peersMost = 16
+
+// hear remembers the sender of an advert; the one not heard for the longest time is forgotten if there are too many.
+func (s *Status) hear(from netip.Addr, a Advert, now time.Time) {
+	p := Peer{Address: from, Priority: a.Priority, Checksum: a.Checksum, LastSeen: now}
+	at, found := slices.BinarySearchFunc(s.Peers, from, func(p Peer, a netip.Addr) int { return p.Address.Compare(a) })
+	if found {
+		s.Peers[at] = p
+		return
+	}
+	s.Peers = slices.Insert(s.Peers, at, p)
+	if len(s.Peers) > peersMost {
+		oldest := slices.MinFunc(s.Peers, func(a, b Peer) int { return a.LastSeen.Compare(b.LastSeen) })
+		s.Peers = slices.DeleteFunc(s.Peers, func(p Peer) bool { return p == oldest })
+	}
+}
+
+// Master is the address of the master as this router sees it; zero: none is known.
+func (s Status) Master() netip.Addr {
+	if s.State == Master {
+		return s.Source
+	}
+	if s.State != Backup || len(s.Peers) == 0 {
+		return netip.Addr{}
+	}
+	last := slices.MaxFunc(s.Peers, func(a, b Peer) int {
+		return cmp.Or(a.LastSeen.Compare(b.LastSeen), a.Address.Compare(b.Address))
+	})
+	if last.Priority == 0 {
+		return netip.Addr{}
+	}
+	return last.Address
+}
+
+// Status returns a copy of what is known now.
+func (i *Instance) Status() Status {
+	i.mu.Lock()
+	s := i.status
+	s.Peers = slices.Clone(s.Peers)
+	s.Refused = make(map[Refusal]uint64, len(Refusals))
+	for _, r := range Refusals {
+		s.Refused[r] = i.status.Refused[r]
+	}
+	i.mu.Unlock()
+	s.Announced, s.HostErrors, s.Restored, s.HostError = i.keeper.counters()
+	return s
+}
