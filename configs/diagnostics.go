@@ -108,7 +108,7 @@ func (ds Diagnostics) Write(w io.Writer, color bool) error {
 func diagnostics(found hcl.Diagnostics, files map[string]*hcl.File) Diagnostics {
 	out := make(Diagnostics, 0, len(found))
 	for _, f := range found {
-		d := Diagnostic{Severity: SeverityError, Summary: f.Summary, Detail: f.Detail}
+		d := Diagnostic{Severity: SeverityError, Summary: f.Summary, Detail: clip(f.Detail)}
 		if f.Severity == hcl.DiagWarning {
 			d.Severity = SeverityWarning
 		}
@@ -150,6 +150,17 @@ func snippet(src []byte, at hcl.Range) (source, marker string) {
 	}, rest[:start-first])
 	carets := max(1, len([]rune(rest[start-first:end-first])))
 	return printable(rest), blank + strings.Repeat("^", carets)
+}
+
+// longestDetail is the number of bytes that a detail may have: it quotes values, which may be of any length.
+const longestDetail = 500
+
+// clip makes one line of bounded length out of a detail.
+func clip(detail string) string {
+	if len(detail) > longestDetail {
+		detail = strings.ToValidUTF8(detail[:longestDetail], "") + "…"
+	}
+	return printable(strings.Join(strings.Fields(detail), " "))
 }
 
 // printable replaces what could steer the terminal.

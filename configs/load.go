@@ -32,10 +32,17 @@ const (
 // returns everything it found; the Config is nil if an error is among it.
 func Load(path string) (*Config, Diagnostics) {
 	l := newLoader(path)
-	for _, name := range l.files(path) {
-		if src, ok := l.read(name); ok {
-			l.parse(name, src)
+	names, err := files(path)
+	if err != nil {
+		l.fail(path, "Cannot read the configuration", err)
+	}
+	for _, name := range names {
+		src, err := readFile(name)
+		if err != nil {
+			l.fail(name, "Cannot read the configuration", err)
+			continue
 		}
+		l.parse(name, src)
 	}
 	return l.finish()
 }
@@ -60,26 +67,24 @@ func newLoader(path string) *loader {
 }
 
 // fail reports what concerns a file as a whole.
-func (l *loader) fail(name, summary, detail string) {
+func (l *loader) fail(name, summary string, cause error) {
 	l.diags = append(l.diags, &hcl.Diagnostic{
-		Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &hcl.Range{Filename: name},
+		Severity: hcl.DiagError, Summary: summary, Detail: cause.Error() + ".", Subject: &hcl.Range{Filename: name},
 	})
 }
 
 // files returns the files that path stands for.
-func (l *loader) files(path string) []string {
+func files(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		l.fail(path, "Cannot read the configuration", fmt.Sprintf("%s.", err))
-		return nil
+		return nil, err
 	}
 	if !info.IsDir() {
-		return []string{path}
+		return []string{path}, nil
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
-		l.fail(path, "Cannot read the configuration", fmt.Sprintf("%s.", err))
-		return nil
+		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
@@ -89,40 +94,34 @@ func (l *loader) files(path string) []string {
 		}
 	}
 	if len(names) == 0 {
-		l.fail(path, "Empty configuration", "The folder holds no file whose name ends in .hcl.")
+		return nil, fmt.Errorf("read %s: the folder holds no file whose name ends in .hcl", path)
 	}
-	return names
+	return names, nil
 }
 
-// read returns the contents of a file. It reads nothing but regular files, because a pipe could keep it waiting.
-func (l *loader) read(name string) ([]byte, bool) {
+// readFile returns the contents of a file, or so much of it that parse finds it too large. It reads nothing but regular
+// files, because a pipe could keep it waiting.
+func readFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("read %s: not a regular file", name)
-	}
 	if err != nil {
-		l.fail(name, "Cannot read the configuration", fmt.Sprintf("%s.", err))
-		return nil, false
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: not a regular file", name)
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		l.fail(name, "Cannot read the configuration", fmt.Sprintf("%s.", err))
-		return nil, false
+		return nil, err
 	}
 	defer f.Close()
-	src, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		l.fail(name, "Cannot read the configuration", fmt.Sprintf("%s.", err))
-		return nil, false
-	}
-	return src, true
+	return io.ReadAll(io.LimitReader(f, maxSize+1))
 }
 
 // parse adds one file.
 func (l *loader) parse(name string, src []byte) {
 	l.hash.Write(src)
 	if len(src) > maxSize {
-		l.fail(name, "File too large", fmt.Sprintf("A file may have %d MiB; a folder may hold several.", maxSize>>20))
+		l.fail(name, "File too large", fmt.Errorf("a file may have %d MiB; a folder may hold several", maxSize>>20))
 		return
 	}
 	if at, ok := tooDeep(name, src); ok {

@@ -42,6 +42,9 @@ func TestLoad(t *testing.T) {
 	ok.Add(200, 204)
 	ok.Add(301, 301)
 	addr, key := netip.MustParseAddr, checker.Key{Service: "web", Server: "web1", Check: "app"}
+	announcements := vrrp.Announcements{
+		Burst: 5, Repeat: 5, Delay: 5 * time.Second, Refresh: time.Minute, Format: vrrp.ARPRequest,
+	}
 	want := &Config{
 		Path:     "testdata/full.hcl",
 		Hash:     got.Hash,
@@ -62,7 +65,11 @@ func TestLoad(t *testing.T) {
 			Name: "other", Interface: "eth1", ID: 51, Priority: 100, Interval: 10 * time.Second, Preempt: true, Handover: true,
 			Source: addr("10.1.0.2"), Lease: 41 * time.Second,
 			Addresses:     []vrrp.Address{{Prefix: netip.MustParsePrefix("10.1.0.100/24"), Device: "eth1"}},
-			Announcements: vrrp.Announcements{Burst: 5, Repeat: 5, Delay: 5 * time.Second, Refresh: time.Minute, Format: vrrp.ARPRequest},
+			Announcements: announcements,
+		}, {
+			Name: "unleased", Interface: "eth1", ID: 52, Priority: 100, Interval: time.Second, Preempt: true, Handover: true,
+			Addresses:     []vrrp.Address{{Prefix: netip.MustParsePrefix("10.1.0.101/24"), Device: "eth1"}},
+			Announcements: announcements,
 		}},
 		VirtualServers: []VirtualServer{{
 			Name: "web", Key: ipvs.Key{Address: addr("10.0.0.100"), Port: 80, Protocol: ipvs.TCP},

@@ -13,7 +13,7 @@ http {
 virtual_router "web" {
   interface          = "eth0"
   id                 = 51
-  priority           = 200
+  priority           = (200)
   advertise_interval = "500ms"
   preempt            = false
   startup_delay      = "5s"
@@ -41,7 +41,14 @@ virtual_router "other" {
   id                 = 51
   advertise_interval = "10s"
   source             = "10.1.0.2"
+  address_lease      = "auto"
   addresses          = ["10.1.0.100/24"]
+}
+virtual_router "unleased" {
+  interface     = "eth1"
+  id            = 52
+  addresses     = ["10.1.0.101/24"]
+  address_lease = "off"
 }
 virtual_server "web" {
   address         = "10.0.0.100:80"

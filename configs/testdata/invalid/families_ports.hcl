@@ -16,4 +16,7 @@ virtual_server "nat6" {
   real_server "web2" {
     address = "[2001:db8::22]:8080"
   }
+  real_server "web3" {
+    address = /* error: Invalid address: address takes an address without a zone. */ "fe80::23%eth0"
+  }
 }
