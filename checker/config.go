@@ -113,4 +113,11 @@ type Status struct {
 	Reason   string        // of the last failed result while it is the newest; empty after a pass
 	Detail   string
 	Run      int // results of the same kind in a row
+	Counts   Counts
+}
+
+// Counts are the results of a check since it was configured.
+type Counts struct {
+	Passed, Failed uint64
+	Local          uint64 // could not run here
 }

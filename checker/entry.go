@@ -21,6 +21,7 @@ type entry struct {
 	duration time.Duration
 	reason   string
 	detail   string
+	counts   Counts
 	fault    string // the reason of the local fault that the last run met; empty: none
 
 	due     time.Duration // of the next run; of a TCP check in flight: of its deadline
@@ -56,6 +57,7 @@ func newEntry(c Check, now time.Time) *entry {
 func (e *entry) record(o outcome, took time.Duration) (change Change, changed bool) {
 	e.last, e.duration = o.end, took
 	e.reason, e.detail = o.res.Reason, o.res.Detail
+	e.counts.add(o.res)
 	if errors.Is(o.res.Err, ErrLocal) || !e.tally.Add(o.res.Err == nil) {
 		return Change{}, false
 	}
@@ -78,6 +80,18 @@ func (e *entry) status() Status {
 		Reason:   e.reason,
 		Detail:   e.detail,
 		Run:      e.tally.Run,
+		Counts:   e.counts,
+	}
+}
+
+func (c *Counts) add(r Result) {
+	switch {
+	case r.Err == nil:
+		c.Passed++
+	case errors.Is(r.Err, ErrLocal):
+		c.Local++
+	default:
+		c.Failed++
 	}
 }
 

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var errRefused = errors.New("refused")
+
+// fake answers for all servers, and notes when it is asked. Times count from its making.
+type fake struct {
+	base time.Time
+
+	mu      sync.Mutex
+	answer  func(ctx context.Context, server string) error
+	runs    map[string][]time.Duration
+	flying  int
+	most    int // in flight at once
+	changes []string
+	results int
+}
+
+// start runs a Set on a fake until the test ends. By then nothing of it may be left, which synctest sees to.
+func start(t *testing.T, o Options, checks ...Check) (*Set, *fake) {
+	t.Helper()
+	f := &fake{base: time.Now(), runs: make(map[string][]time.Duration)}
+	f.answers(func(context.Context, string) error { return nil })
+	onResult, onChange := o.OnResult, o.OnChange
+	o.OnResult = func(st Status, r Result) {
+		f.mu.Lock()
+		f.results++
+		f.mu.Unlock()
+		if onResult != nil {
+			onResult(st, r)
+		}
+	}
+	o.OnChange = func(c Change) {
+		f.mu.Lock()
+		f.changes = append(f.changes, strings.TrimSpace(fmt.Sprintf("%s %s %s %s %s",
+			c.At.Sub(f.base), c.Key.Server, c.Verdict, c.Reason, c.Detail)))
+		f.mu.Unlock()
+		if onChange != nil {
+			onChange(c)
+		}
+	}
+	s := NewSet(o)
+	s.probe = f.probe
+	s.Apply(checks)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	synctest.Wait()
+	return s, f
+}
+
+func (f *fake) probe(k Key, _ *Config) Probe {
+	return func(ctx context.Context) Result {
+		f.mu.Lock()
+		f.runs[k.Server] = append(f.runs[k.Server], time.Since(f.base))
+		f.flying++
+		f.most = max(f.most, f.flying)
+		answer := f.answer
+		f.mu.Unlock()
+		err := answer(ctx, k.Server)
+		f.mu.Lock()
+		f.flying--
+		f.mu.Unlock()
+		switch {
+		case err == nil:
+			return Result{Detail: "200 OK"}
+		case errors.Is(err, ErrLocal):
+			return Result{Err: err, Reason: reasonDescriptors, Detail: err.Error()}
+		}
+		return Result{Err: err, Reason: reasonRefused, Detail: "connect"}
+	}
+}
+
+func (f *fake) answers(with func(ctx context.Context, server string) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answer = with
+}
+
+func (f *fake) says(err error) { f.answers(func(context.Context, string) error { return err }) }
+
+// asked returns when a server was asked.
+func (f *fake) asked(server string) []time.Duration {
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.runs[server]
+}
+
+// counts returns the number of results so far, and the most checks in flight at once.
+func (f *fake) counts() (results, most int) {
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.results, f.most
+}
+
+func (f *fake) wantChanges(t *testing.T, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	slices.Sort(f.changes) // those of one moment have no order
+	slices.Sort(want)
+	if !reflect.DeepEqual(f.changes, want) && len(f.changes)+len(want) > 0 {
+		t.Errorf("changes:\n got %q\nwant %q", f.changes, want)
+	}
+	f.changes = nil
+}
+
+func web(server string) Check {
+	return Check{
+		Key: Key{"web", server, "http"},
+		Config: Config{
+			Kind: HTTP, Interval: 10 * time.Second, Retry: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3,
+		},
+	}
+}
+
+// phaseOf is where the slots of the fakes' servers are.
+func phaseOf(server string) time.Duration { return phase(web(server).Key, 10*time.Second) }
+
+func wantTimes(t *testing.T, got []time.Duration, want ...time.Duration) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("asked at %v, want %v", got, want)
+	}
+}
+
+func TestSetSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, f := start(t, Options{}, web("a"))
+		p := phaseOf("a")
+		time.Sleep(40 * time.Second)
+		wantTimes(t, f.asked("a"), 0, p, p+10*time.Second, p+20*time.Second, p+30*time.Second)
+		f.wantChanges(t, "0s a up  200 OK")
+
+		// Failing: the retry while the change is pending, then the slots again.
+		f.says(errRefused)
+		time.Sleep(20 * time.Second)
+		wantTimes(t, f.asked("a")[5:], p+40*time.Second, p+42*time.Second, p+44*time.Second, p+50*time.Second)
+		f.wantChanges(t, fmt.Sprintf("%s a down connection refused connect (3 in a row)", p+44*time.Second))
+
+		f.says(nil)
+		time.Sleep(10 * time.Second)
+		wantTimes(t, f.asked("a")[9:], p+60*time.Second, p+62*time.Second)
+		f.wantChanges(t, fmt.Sprintf("%s a up  200 OK (2 in a row)", p+62*time.Second))
+	})
+}
+
+func TestSetStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		up, down := web("up"), web("down")
+		up.Start, down.Start = Up, Down
+		s, f := start(t, Options{}, up, down)
+		f.wantChanges(t) // neither is new
+		time.Sleep(2 * time.Second)
+		f.wantChanges(t, "2s down up  200 OK (2 in a row)")
+		if st := s.Snapshot()[0]; st.Verdict != Up || !st.Since.Equal(f.base) {
+			t.Errorf("got %s since %s, want up since the start", st.Verdict, st.Since)
+		}
+	})
+}
+
+// The promise: out no later than fall × interval + timeout after the failure, back after rise × interval + timeout, when
+// the retry is the interval, wherever in the interval the failure falls and however long the server takes to fail.
+func TestSetPromise(t *testing.T) {
+	hang := func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }
+	for after := time.Duration(0); after < 10*time.Second; after += 777 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			c := web("a")
+			c.Config.Retry = c.Config.Interval
+			s, f := start(t, Options{}, c)
+			time.Sleep(20*time.Second + after)
+			f.answers(hang)
+			time.Sleep(3*c.Config.Interval + c.Config.Timeout)
+			synctest.Wait()
+			if got := s.Snapshot()[0].Verdict; got != Down {
+				t.Errorf("failure at +%s: still %s", after, got)
+			}
+			f.says(nil)
+			time.Sleep(2*c.Config.Interval + c.Config.Timeout)
+			synctest.Wait()
+			if got := s.Snapshot()[0].Verdict; got != Up {
+				t.Errorf("back at +%s: still %s", after, got)
+			}
+		})
+	}
+}
+
+// All at first at once, from then on spread.
+func TestSetSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1000
+		var checks []Check
+		for i := range n {
+			checks = append(checks, web(fmt.Sprint("web", i)))
+		}
+		_, f := start(t, Options{Concurrency: n}, checks...)
+		if got, _ := f.counts(); got != n {
+			t.Errorf("at once: got %d results, want %d", got, n)
+		}
+		wantSpread(t, f, n)
+		wantSpread(t, f, n)
+	})
+}
+
+// wantSpread wants n results evenly over the next interval.
+func wantSpread(t *testing.T, f *fake, n int) {
+	t.Helper()
+	for i := range 10 {
+		before, _ := f.counts()
+		time.Sleep(time.Second)
+		if after, _ := f.counts(); after-before < n/10/2 || after-before > n/10*2 {
+			t.Errorf("second %d: got %d results, want about %d", i, after-before, n/10)
+		}
+	}
+}
+
+// After this process has stood still, the checks that were missed are not made up for at once.
+func TestSetStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1000
+		var checks []Check
+		for i := range n {
+			checks = append(checks, web(fmt.Sprint("web", i)))
+		}
+		var stall atomic.Bool
+		_, f := start(t, Options{Concurrency: n, OnResult: func(Status, Result) {
+			if stall.CompareAndSwap(true, false) {
+				time.Sleep(60 * time.Second)
+			}
+		}}, checks...)
+		time.Sleep(10 * time.Second)
+		stall.Store(true)
+		time.Sleep(20 * time.Second)
+		before, _ := f.counts()
+		time.Sleep(41 * time.Second) // to the end of the stall, and up to a second more
+		if after, _ := f.counts(); after-before > n/5 {
+			t.Errorf("after a stall: got %d results in a second, want about %d", after-before, n/10)
+		}
+		wantSpread(t, f, n)
+	})
+}
+
+func TestSetConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var checks []Check
+		for i := range 10 {
+			checks = append(checks, web(fmt.Sprint("web", i)))
+		}
+		s, f := start(t, Options{Concurrency: 3})
+		f.answers(func(context.Context, string) error { time.Sleep(100 * time.Millisecond); return nil })
+		s.Apply(checks)
+		time.Sleep(350 * time.Millisecond) // four rounds of three
+		if got, most := f.counts(); got != 9 || most != 3 {
+			t.Errorf("got %d results, %d at once; want 9, 3", got, most)
+		}
+		time.Sleep(100 * time.Millisecond)
+		for i := range 10 {
+			if len(f.asked(fmt.Sprint("web", i))) == 0 {
+				t.Errorf("web%d: not asked", i)
+			}
+		}
+	})
+}
+
+func TestSetApply(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f := start(t, Options{}, web("same"), web("other"), web("gone"))
+		time.Sleep(15 * time.Second)
+		before := s.Snapshot()
+		other := web("other")
+		other.Config.Path = "/new"
+		f.says(errRefused)
+		f.wantChanges(t, "0s same up  200 OK", "0s other up  200 OK", "0s gone up  200 OK")
+		s.Apply([]Check{web("new"), other, web("same"), web("same")})
+		time.Sleep(time.Millisecond)
+		f.wantChanges(t, "15s new down connection refused connect")
+
+		after := s.Snapshot()
+		if len(after) != 3 || after[0].Key.Server != "new" || after[1].Key.Server != "other" || after[2].Key.Server != "same" {
+			t.Fatalf("got %+v, want new, other, same", after)
+		}
+		if after[2] != before[0] {
+			t.Errorf("equal check:\n got %+v\nwant %+v", after[2], before[0])
+		}
+		if o := after[1]; o.Verdict != Up || !o.Since.Equal(before[1].Since) || o.Run != 1 || o.Reason != "connection refused" {
+			t.Errorf("changed check: got %+v, want up as before, and asked at once", o)
+		}
+		gone := len(f.asked("gone"))
+		asked := f.asked("same")
+		time.Sleep(10 * time.Second)
+		if got := f.asked("same"); got[len(asked)] != asked[len(asked)-1]+10*time.Second {
+			t.Errorf("equal check: asked at %v, want its schedule kept", got)
+		}
+		if got := len(f.asked("gone")); got != gone {
+			t.Errorf("removed check: asked %d times more", got-gone)
+		}
+	})
+}
+
+// The result of a check that was removed, or replaced, while in flight is of no interest.
+func TestSetApplyInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f := start(t, Options{Concurrency: 1}) // so that the new one waits for the old one
+		f.answers(func(context.Context, string) error { time.Sleep(500 * time.Millisecond); return errRefused })
+		s.Apply([]Check{web("a"), web("b")})
+		synctest.Wait()
+		f.says(nil)
+		a := web("a")
+		a.Config.Path = "/new"
+		s.Apply([]Check{a})
+		time.Sleep(time.Second)
+		f.wantChanges(t, "500ms a up  200 OK")
+		if got := f.asked("b"); got != nil {
+			t.Errorf("removed check: asked at %v", got)
+		}
+	})
+}
+
+func TestFirstRound(t *testing.T) {
+	closed := func(s *Set) bool {
+		synctest.Wait()
+		select {
+		case <-s.FirstRound():
+			return true
+		default:
+			return false
+		}
+	}
+	slow := func(_ context.Context, server string) error {
+		if server == "slow" {
+			time.Sleep(500 * time.Millisecond)
+		}
+		return ErrLocal // an attempt is enough
+	}
+	t.Run("empty", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewSet(Options{})
+			if closed(s) {
+				t.Error("closed before the first Apply")
+			}
+			s.Apply(nil)
+			if !closed(s) {
+				t.Error("not closed for an empty set")
+			}
+			s.Apply([]Check{web("a")}) // does not matter any more
+			s.Apply(nil)
+		})
+	})
+	t.Run("all", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewSet(Options{})
+			f := &fake{runs: make(map[string][]time.Duration), answer: slow}
+			s.probe = f.probe
+			s.Apply([]Check{web("a"), web("slow")})
+			go func() { _ = s.Run(t.Context()) }()
+			if closed(s) {
+				t.Error("closed while a check is in flight")
+			}
+			time.Sleep(500 * time.Millisecond)
+			if !closed(s) {
+				t.Error("not closed when all have run")
+			}
+		})
+	})
+	t.Run("removed", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			s := NewSet(Options{})
+			s.Apply([]Check{web("a"), web("b")})
+			s.Apply([]Check{web("a"), web("c")})
+			if closed(s) {
+				t.Error("closed while a check has not run")
+			}
+			s.Apply([]Check{web("c")})
+			if !closed(s) {
+				t.Error("not closed when all are gone")
+			}
+		})
+	})
+}
+
+// A fault of this host changes no verdict, does not break a run of failures, and is logged when it begins and ends.
+func TestSetLocalFault(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		h := slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}})
+		s, f := start(t, Options{Log: slog.New(h)}, web("a"), web("b"))
+		f.says(fmt.Errorf("%w: too many open files", ErrLocal))
+		time.Sleep(60 * time.Second)
+		f.wantChanges(t, "0s a up  200 OK", "0s b up  200 OK")
+		if st := s.Snapshot()[0]; st.Verdict != Up || st.Reason != "no file descriptors" || st.Run != 1 {
+			t.Errorf("got %+v, want up, as after the first pass", st)
+		}
+		f.says(nil)
+		time.Sleep(60 * time.Second)
+		synctest.Wait()
+		got := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(got) != 2 ||
+			!strings.Contains(got[0], `level=WARN msg="checks cannot run here" service=web server=`) ||
+			!strings.Contains(got[0], `check=http reason="no file descriptors" err="check could not run here: too many open files"`) ||
+			got[1] != `level=INFO msg="checks run here again" reason="no file descriptors"` {
+			t.Errorf("log:\n%s", log.String())
+		}
+	})
+}
+
+// The end of ctx ends the checks in flight, and they say nothing.
+func TestSetShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var changes []Change
+		s := NewSet(Options{OnChange: func(c Change) { changes = append(changes, c) }})
+		s.probe = func(Key, *Config) Probe {
+			return func(ctx context.Context) Result { <-ctx.Done(); return Result{Err: ctx.Err()} }
+		}
+		s.Apply([]Check{web("a"), web("b")})
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { time.Sleep(500 * time.Millisecond); cancel() }()
+		if err := s.Run(ctx); err != nil {
+			t.Errorf("got %v, want nil", err)
+		}
+		if len(changes) > 0 {
+			t.Errorf("got changes: %+v", changes)
+		}
+	})
+}
+
+// The callbacks may look at the Set, and change it.
+func TestSetCallbacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *Set
+		var seen []Verdict
+		s, _ = start(t, Options{
+			OnResult: func(st Status, _ Result) { seen = append(seen, st.Verdict) },
+			OnChange: func(c Change) {
+				seen = append(seen, s.Snapshot()[0].Verdict)
+				s.Apply([]Check{web(c.Key.Server + "b")})
+				if len(seen) > 3 {
+					s.Apply(nil)
+				}
+			},
+		})
+		s.Apply([]Check{web("a")})
+		synctest.Wait()
+		if want := []Verdict{Up, Up, Up, Up}; !reflect.DeepEqual(seen, want) {
+			t.Errorf("got %v, want %v", seen, want)
+		}
+	})
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A connection that has come while this process stood still counts, although the deadline has passed.
+func TestExpireAsksOnceMore(t *testing.T) {
+	d, err := newDialer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	for _, tc := range []struct {
+		name   string
+		config Config
+		reason string
+	}{
+		{"connected", Config{Target: serve(t, silent)}, ""},
+		{"refused", Config{Target: closed(t)}, "connection refused"},
+		{"no answer", Config{Target: blackhole(t)}, "timeout"},
+	} {
+		e := &entry{config: tc.config}
+		if res, done := d.start(e); done { // nothing runs d, so only a result at once is one
+			if res.Reason != tc.reason {
+				t.Errorf("%s, at once: got %q, want %q", tc.name, res.Reason, tc.reason)
+			}
+			continue
+		}
+		if tc.reason != reasonTimeout {
+			poll := []unix.PollFd{{Fd: int32(e.fd), Events: unix.POLLOUT}}
+			if n, err := unix.Poll(poll, 5000); n != 1 {
+				t.Fatalf("%s: poll: %d %v", tc.name, n, err)
+			}
+		}
+		res, done := d.expire(e)
+		if !done || res.Reason != tc.reason {
+			t.Errorf("%s: got %v %q, want %q", tc.name, done, res.Reason, tc.reason)
+		}
+		if _, done := d.expire(e); done {
+			t.Errorf("%s: expired twice", tc.name)
+		}
+	}
+}
+
+// Connects in flight end with Run, and with them their descriptors.
+func TestTCPShutdown(t *testing.T) {
+	target := blackhole(t)
+	before := descriptors(t)
+	s := NewSet(Options{OnResult: func(_ Status, r Result) { t.Errorf("got a result: %v", r.Err) }})
+	s.Apply(checks(100, Config{Kind: TCP, Target: target, Interval: time.Hour, Timeout: time.Hour}))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	eventually(t, func() bool { return descriptors(t) >= before+100 })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("run: %v", err)
+	}
+	eventually(t, func() bool { return descriptors(t) <= before })
+}
+
+// Checks of all outcomes at once, round after round, while the set is replaced.
+func TestTCPChurn(t *testing.T) {
+	up, down, hole := serve(t, silent), closed(t), blackhole(t)
+	var in []Check
+	for i := range 300 {
+		c := Config{Kind: TCP, Interval: 20 * time.Millisecond, Retry: 5 * time.Millisecond, Timeout: 10 * time.Millisecond, Rise: 2, Fall: 2}
+		switch i % 3 {
+		case 0:
+			c.Target, c.Timeout = up, 5*time.Second
+		case 1:
+			c.Target, c.Timeout = down, 5*time.Second
+		case 2:
+			c.Target = hole
+		}
+		in = append(in, Check{Key: Key{"web", fmt.Sprint("web", i), "tcp"}, Config: c})
+	}
+	results := make(chan error, 1)
+	s := NewSet(Options{OnResult: func(st Status, r Result) {
+		want := map[bool]string{true: "", false: reasonRefused}[st.Config.Target == up]
+		if st.Config.Target == hole {
+			want = reasonTimeout
+		}
+		if r.Reason != want && !errors.Is(r.Err, ErrLocal) {
+			t.Errorf("%s: got %q, want %q", st.Key.Server, r.Reason, want)
+		}
+		select {
+		case results <- r.Err:
+		default:
+		}
+	}})
+	s.Apply(in)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	for i := range 100 {
+		<-results
+		s.Apply(in[i:])
+		s.Apply(in)
+	}
+	eventually(t, func() bool {
+		for i, st := range s.Snapshot() {
+			if want := []Verdict{Up, Down, Down}[i%3]; st.Verdict != want {
+				return false
+			}
+		}
+		return true
+	})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("run: %v", err)
+	}
+}
+
+// A check leaves no port in TIME_WAIT behind, of either kind.
+func TestNoTimeWait(t *testing.T) {
+	for _, c := range []Config{
+		{Kind: TCP, Target: serve(t, silent)},
+		httpConfig(serve(t, says("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))),
+	} {
+		if res, _ := check(t, c); res.Err != nil {
+			t.Fatalf("%s: %v", c.Kind, res.Err)
+		}
+		table, err := os.ReadFile("/proc/self/net/tcp")
+		if err != nil {
+			t.Skipf("needs /proc/self/net/tcp: %v", err)
+		}
+		remote := fmt.Sprintf(" 0100007F:%04X 06 ", c.Target.Port())
+		if strings.Contains(string(table), remote) {
+			t.Errorf("%s: a connection is in TIME_WAIT", c.Kind)
+		}
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(fds)
+}
+
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not in 10 s")
+		}
+	}
+}
