@@ -15,7 +15,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Exit codes. Plan has a meaning of its own for the last: there are changes.
+// Exit codes. Plan has one of its own.
 const (
 	exitDone   = 0
 	exitFailed = 1
@@ -24,7 +24,11 @@ const (
 
 // commands lists the subcommands in the order of the help.
 var commands = []func(*globals) *cobra.Command{
+	newRunCommand,
 	newCheckCommand,
+	newPlanCommand,
+	newStatusCommand,
+	newReloadCommand,
 	newVersionCommand,
 }
 

@@ -3,14 +3,25 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/holdfast-lb/holdfast/ipvs"
 )
 
 // ipvsVersion asks the kernel for the version of IPVS; empty: not known.
-var ipvsVersion = func() (string, error) { return "", nil }
+var ipvsVersion = func(ctx context.Context) (string, error) {
+	k, err := ipvs.OpenKernel(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = k.Close() }()
+	info, err := k.Info(ctx)
+	return info.Version, err
+}
 
 // version is what the command of the same name prints.
 type version struct {
@@ -29,8 +40,8 @@ func newVersionCommand(g *globals) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := builtVersion()
 			// A host without IPVS still has a version of holdfast.
-			if ipvs, err := ipvsVersion(); err == nil {
-				v.IPVS = ipvs
+			if version, err := ipvsVersion(cmd.Context()); err == nil {
+				v.IPVS = version
 			}
 			if g.json {
 				return printJSON(cmd.OutOrStdout(), v)

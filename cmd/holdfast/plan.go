@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/internal/director"
+	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/vrrp"
+)
+
+// exitChanges is plan's code for a plan that is not empty.
+const exitChanges = 2
+
+func newPlanCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "plan",
+		Short: "Show what the configuration would change in the kernel",
+		Long: "Show what would change in the kernel's IPVS table and addresses if the configuration were applied now. It\n" +
+			"needs no running director and changes nothing. Servers in the table count as up.\n" +
+			"Exit code 0: nothing to do; 2: there are changes; 1: anything else.",
+		Example: "  holdfast plan -c new.hcl",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return plan(cmd.Context(), g, cmd.OutOrStdout()) },
+	}
+}
+
+func plan(ctx context.Context, g *globals, out io.Writer) error {
+	cfg, diags := configs.Load(g.config)
+	if diags.Errors() > 0 {
+		return fmt.Errorf("plan: %w", diags.Err())
+	}
+	last, err := director.ReadState(cfg.Director.StateDir)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	network, err := vrrp.OpenNetwork(slog.New(slog.DiscardHandler))
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	defer network.Close()
+	table, err := listTable(ctx)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	p := director.MakePlan(cfg, table, last, network.Missing)
+	if g.json {
+		err = printJSON(out, p)
+	} else {
+		err = printPlan(out, p)
+	}
+	if err == nil && p.Changes() {
+		return &exitError{code: exitChanges}
+	}
+	return err
+}
+
+func listTable(ctx context.Context) (_ []ipvs.Service, err error) {
+	t, err := openTable(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, t.Close()) }()
+	return t.List(ctx)
+}
+
+func printPlan(w io.Writer, p director.Plan) error {
+	var b strings.Builder
+	for _, op := range p.Operations {
+		fmt.Fprintf(&b, "ipvsadm %s\n", op)
+	}
+	for _, a := range p.Remove {
+		fmt.Fprintf(&b, "ip address del %s dev %s\n", a.Prefix, a.Device)
+	}
+	for _, s := range p.Later {
+		fmt.Fprintf(&b, "# %s/%s %s: after the first passed check\n", s.Service, s.Server, s.Address)
+	}
+	for _, a := range p.Held {
+		fmt.Fprintf(&b, "# %s dev %s: held now\n", a.Prefix, a.Device)
+	}
+	if p.Foreign > 0 {
+		fmt.Fprintf(&b, "# %s not ours: left alone\n", plural(p.Foreign, "service"))
+	}
+	if !p.Changes() {
+		b.WriteString("# nothing to change\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-lb/holdfast/internal/director"
+)
+
+func newStatusCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:     "status",
+		Short:   "Show the state of the running director",
+		Long:    "Show the state of the running director: roles and why, addresses, services, real servers and why.",
+		Example: "  holdfast status\n  holdfast status --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := g.client()
+			if err != nil {
+				return err
+			}
+			s, err := client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			out := cmd.OutOrStdout()
+			if g.json {
+				return printJSON(out, s)
+			}
+			_, err = io.WriteString(out, statusScreen(s, time.Now(), palette(g.color(out))))
+			return err
+		},
+	}
+}
+
+// palette says whether states are coloured.
+type palette bool
+
+// state colours a state: green for what serves, red for what should and does not.
+func (p palette) state(s string) string {
+	code := map[string]string{"master": "32", "up": "32", "down": "31", "fault": "31"}[s]
+	if !p || code == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// statusScreen is the state for a person.
+func statusScreen(s director.Status, now time.Time, p palette) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s, holdfast %s, up %s, configuration loaded %s ago\n", s.Name, s.Version, age(now, s.Started), age(now, s.Config.Loaded))
+	problem(&b, "last reload failed, the old configuration is in force", s.Config.Error)
+	problem(&b, "ipvs", s.IPVS.Error)
+	if !s.Ready {
+		fmt.Fprintln(&b, "! the first round of checks is not done")
+	}
+	for _, vr := range s.VirtualRouters {
+		fmt.Fprintf(&b, "\nvirtual_router %s: %s for %s: %s\n", vr.Name, p.state(vr.State), age(now, vr.Since), vr.Reason)
+		fmt.Fprintf(&b, "  id %d on %s, priority %d, addresses %s\n", vr.ID, vr.Interface, vr.EffectivePriority, strings.Join(vr.Addresses, " "))
+		for _, peer := range vr.Peers {
+			fmt.Fprintf(&b, "  peer %s: priority %d, last heard %s ago\n", peer.Address, peer.Priority, age(now, peer.LastSeen))
+		}
+		problem(&b, "addresses", vr.Error)
+	}
+	for _, vs := range s.VirtualServers {
+		fmt.Fprintf(&b, "\nvirtual_server %s: %s, %s/%s, %s, %s\n", vs.Name, p.state(vs.State), vs.Address, vs.Protocol, vs.Scheduler, vs.Forward)
+		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		for _, rs := range vs.RealServers {
+			// The state comes last before free text, because the colour's bytes would widen its column.
+			fmt.Fprintf(table, "  %s\t%s\tweight %s\t%d+%d conns\t%s\n", rs.Name, rs.Address, weight(rs),
+				rs.ActiveConnections, rs.InactiveConnections, p.state(rs.State)+since(now, rs))
+		}
+		_ = table.Flush()
+	}
+	return b.String()
+}
+
+// problem is a line that should not be there.
+func problem(w io.Writer, what, text string) {
+	if text != "" {
+		fmt.Fprintf(w, "! %s: %s\n", what, strings.ReplaceAll(text, "\n", "; "))
+	}
+}
+
+// weight shows the configured weight, and that in the table where it differs.
+func weight(rs director.RealServerStatus) string {
+	if rs.EffectiveWeight == rs.Weight {
+		return fmt.Sprint(rs.Weight)
+	}
+	return fmt.Sprintf("%d (now %d)", rs.Weight, rs.EffectiveWeight)
+}
+
+// since is how long a server has been in its state, and why: the server's reason, or else the checks' last errors.
+func since(now time.Time, rs director.RealServerStatus) string {
+	text := " for " + age(now, rs.Since)
+	reason := rs.Reason
+	for _, c := range rs.Checks {
+		if rs.State == "up" && c.Error != "" {
+			reason = cmp.Or(reason, "last check failed: "+c.Error)
+		}
+	}
+	if reason != "" {
+		text += ": " + reason
+	}
+	return text
+}
+
+// age is the time since t, as short as it is still useful.
+func age(now, t time.Time) string {
+	d := max(0, now.Sub(t))
+	switch {
+	case d < time.Minute:
+		return d.Round(time.Second).String()
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}

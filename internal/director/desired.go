@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/ipvs"
+)
+
+// serverID is a real server as the kernel knows it. A server that a reload renames is the same one; one whose address
+// changes is another.
+type serverID struct {
+	service ipvs.Key
+	address netip.AddrPort
+}
+
+// server is what the policy has decided about a real server.
+type server struct {
+	verdict checker.Verdict
+	since   time.Time
+	reason  string // why it is not up
+}
+
+// desired is the whole policy: what the IPVS table should be, given the configuration, what the checks say, and what was
+// decided before. It returns the decisions for the next call.
+func desired(
+	now time.Time, cfg *configs.Config, health map[checker.Key]checker.Change, prev map[serverID]server,
+) (want []ipvs.Service, next map[serverID]server) {
+	next = make(map[serverID]server)
+	for _, vs := range cfg.VirtualServers {
+		s := ipvs.Service{Key: vs.Key, Scheduler: vs.Scheduler, Flags: vs.Flags}
+		for _, rs := range vs.RealServers {
+			id := serverID{vs.Key, rs.Address}
+			now := decide(now, vs, rs, health, prev[id])
+			next[id] = now
+			if now.verdict == checker.Up {
+				s.Destinations = append(s.Destinations, destination(vs, rs, rs.Weight))
+			} else if vs.Inhibit {
+				s.Destinations = append(s.Destinations, destination(vs, rs, 0))
+			}
+		}
+		slices.SortFunc(s.Destinations, func(a, b ipvs.Destination) int { return a.Address.Compare(b.Address) })
+		want = append(want, s)
+	}
+	slices.SortFunc(want, func(a, b ipvs.Service) int { return a.Key.Compare(b.Key) })
+	return want, next
+}
+
+func destination(vs configs.VirtualServer, rs configs.RealServer, weight uint32) ipvs.Destination {
+	return ipvs.Destination{Address: rs.Address, Forward: vs.Forward, Weight: weight}
+}
+
+// decide is the policy for one real server: all of its checks must pass. Before they have all spoken it stays what it
+// was, and a server that has no past is what `start` says.
+func decide(
+	now time.Time, vs configs.VirtualServer, rs configs.RealServer, health map[checker.Key]checker.Change, was server,
+) server {
+	verdict, reason := checker.Up, ""
+	for _, c := range rs.Checks {
+		switch change := health[c.Key]; change.Verdict {
+		case checker.Down:
+			return since(now, was, server{verdict: checker.Down, reason: describe(c, change)})
+		case checker.Unknown:
+			verdict, reason = checker.Unknown, "not checked yet"
+		}
+	}
+	if verdict == checker.Unknown {
+		switch {
+		case was.verdict != checker.Unknown:
+			return was
+		case vs.StartUp:
+			verdict, reason = checker.Up, ""
+		}
+	}
+	return since(now, was, server{verdict: verdict, reason: reason})
+}
+
+// since keeps the time of the last change.
+func since(now time.Time, was, is server) server {
+	is.since = now
+	if was.verdict == is.verdict && !was.since.IsZero() {
+		is.since = was.since
+	}
+	return is
+}
+
+func describe(c checker.Check, change checker.Change) string {
+	return c.Key.Check + ": " + cmp.Or(change.Detail, change.Reason)
+}
+
+// leftUp are the decisions that an earlier run has left in the kernel's table: servers that get traffic there.
+func leftUp(now time.Time, cfg *configs.Config, table []ipvs.Service) map[serverID]server {
+	ours := make(map[ipvs.Key]bool)
+	for _, vs := range cfg.VirtualServers {
+		ours[vs.Key] = true
+	}
+	left := make(map[serverID]server)
+	for _, s := range table {
+		for _, d := range s.Destinations {
+			if ours[s.Key] && d.Weight > 0 {
+				left[serverID{s.Key, d.Address}] = server{verdict: checker.Up, since: now}
+			}
+		}
+	}
+	return left
+}
+
+// checks returns every check of the configuration. One of a server that is up begins as passed.
+func checks(cfg *configs.Config, decided map[serverID]server) []checker.Check {
+	var all []checker.Check
+	for _, vs := range cfg.VirtualServers {
+		for _, rs := range vs.RealServers {
+			for _, c := range rs.Checks {
+				c.Start = decided[serverID{vs.Key, rs.Address}].verdict
+				if c.Start == checker.Down {
+					c.Start = checker.Unknown // the first pass brings it back
+				}
+				all = append(all, c)
+			}
+		}
+	}
+	return all
+}

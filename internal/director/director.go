@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package director is the daemon: one loop that owns the run-time state, fed by the election, the checks and the
+// reconciler, and asked by the control socket.
+package director
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/vrrp"
+)
+
+// Options is what a director works with.
+type Options struct {
+	Config *configs.Config
+	Log    *slog.Logger
+	// Level is set from the configuration, also by a reload.
+	Level *slog.LevelVar
+	// Host and Dial are the network that the election uses.
+	Host vrrp.Host
+	Dial func(vrrp.Config) (vrrp.Conn, error)
+	// OpenTable opens the kernel's IPVS table.
+	OpenTable func(context.Context) (ipvs.Table, error)
+	Version   Version
+}
+
+// Version says what program this is.
+type Version struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	Go       string `json:"go"`
+}
+
+// Director keeps the configured virtual routers, checks and services going.
+type Director struct {
+	o       Options
+	log     *slog.Logger
+	inbox   *inbox
+	calls   chan func()
+	checks  *checker.Set
+	table   *ipvs.Reconciler
+	states  chan State // mailbox of 1 to the goroutine that writes the state file
+	metrics *metrics
+	web     *web
+	beat    atomic.Int64         // when the loop was last seen alive, in nanoseconds of the wall clock
+	view    atomic.Pointer[view] // what readers may see
+
+	// Owned by the loop.
+	cfg       *configs.Config
+	loaded    time.Time
+	reloadErr error
+	started   time.Time
+	last      State // of the run before
+	routers   map[string]*router
+	roles     map[string]vrrp.State
+	health    map[checker.Key]checker.Change
+	decided   map[serverID]server
+	want      []ipvs.Service
+	owned     map[ipvs.Key]bool // in the configuration, or perhaps still in the table
+	report    ipvs.Report       // the newest
+	drift     int               // what others changed, summed up over all reports
+	noIPVS    bool
+	ready     bool // every check has run once
+	saved     State
+	stopping  bool
+	running   sync.WaitGroup // the instances
+}
+
+// router is a running virtual router.
+type router struct {
+	instance *vrrp.Instance
+	config   vrrp.Config
+	stop     context.CancelFunc
+	done     chan struct{}
+}
+
+// view is what status, metrics and probes see. It is never changed, only replaced.
+type view struct {
+	config    *configs.Config
+	loaded    time.Time
+	reloadErr error
+	started   time.Time
+	instances []*vrrp.Instance // in the order of the configuration
+	decided   map[serverID]server
+	want      []ipvs.Service
+	report    ipvs.Report
+	drift     int
+	ready     bool
+}
+
+// New returns a director that is not running. It reads the state that the last run left; nothing is changed before Run.
+func New(o Options) *Director {
+	d := &Director{
+		o: o, log: o.Log, inbox: newInbox(), calls: make(chan func()), states: make(chan State, 1),
+		cfg: o.Config, started: time.Now(), routers: make(map[string]*router), roles: make(map[string]vrrp.State),
+		health: make(map[checker.Key]checker.Change), owned: make(map[ipvs.Key]bool),
+	}
+	d.loaded = d.started
+	d.o.Level.Set(o.Config.Log.Level)
+	d.metrics = newMetrics(d)
+	d.checks = checker.NewSet(checker.Options{
+		Log:      o.Log,
+		OnChange: func(c checker.Change) { d.inbox.put(c) },
+		OnResult: d.metrics.observeCheck,
+	})
+	d.table = ipvs.NewReconciler(o.Log, o.OpenTable, func(r ipvs.Report) { d.inbox.put(r) })
+	return d
+}
+
+// Run works until ctx ends, then hands over and returns. The IPVS table is left as it is.
+func (d *Director) Run(ctx context.Context) error {
+	var err error
+	if d.last, err = ReadState(d.cfg.Director.StateDir); err != nil {
+		d.log.Warn("state of the last run not used", "err", err)
+	}
+	control, err := listenControl(d.cfg.Director.ControlSocket)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	if d.web, err = openWeb(d, d.cfg.HTTP.Listen); err != nil {
+		return err
+	}
+
+	// What serves the election outlives ctx: a hand-over takes a while.
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	d.adopt(inner)
+	wg.Go(func() { keepState(inner, d.cfg.Director.StateDir, d.states, d.log) })
+	wg.Go(func() { d.failed(d.checks.Run(inner)) })
+	wg.Go(func() { d.failed(d.table.Run(inner)) })
+	wg.Go(func() { serveControl(inner, d, control) })
+	wg.Go(func() { d.web.run(inner) })
+	d.loop(ctx)
+	return nil
+}
+
+// loop owns the state. It ends when ctx has ended and every virtual router has stopped.
+func (d *Director) loop(ctx context.Context) {
+	alive := time.NewTicker(time.Second)
+	defer alive.Stop()
+	firstRound := d.checks.FirstRound()
+	done, stopped := ctx.Done(), make(chan struct{})
+	for {
+		d.beat.Store(time.Now().UnixNano())
+		select {
+		case <-done:
+			done = nil
+			d.stop(stopped)
+		case <-stopped:
+			d.takeAll()
+			d.publish()
+			return
+		case <-d.inbox.wake:
+			d.takeAll()
+		case f := <-d.calls:
+			f()
+		case <-firstRound:
+			firstRound = nil
+			d.ready = true
+			d.log.Info("first round of checks done", "checks", len(checks(d.cfg, nil)))
+			d.tellRouters()
+		case <-alive.C:
+			continue
+		}
+		d.publish()
+	}
+}
+
+// stop makes every virtual router hand over, and closes stopped when the last one has.
+func (d *Director) stop(stopped chan<- struct{}) {
+	d.stopping = true
+	d.log.Info("stopping")
+	for _, r := range d.routers {
+		r.stop()
+	}
+	go func() {
+		d.running.Wait()
+		close(stopped)
+	}()
+}
+
+// takeAll handles everything that has come in, and decides once.
+func (d *Director) takeAll() {
+	for _, m := range d.inbox.take() {
+		switch m := m.(type) {
+		case vrrp.Transition:
+			d.transition(m)
+		case checker.Change:
+			d.change(m)
+		case ipvs.Report:
+			d.reported(m)
+		}
+	}
+	d.decide()
+}
+
+func (d *Director) transition(t vrrp.Transition) {
+	d.roles[t.Router] = t.To
+	d.metrics.transition(t)
+	d.emit(Event{
+		Kind: "virtual_router", Name: t.Router, From: t.From.String(), To: t.To.String(), Reason: t.Reason, Time: t.At,
+	})
+}
+
+// change notes a verdict, unless the check is gone by now.
+func (d *Director) change(c checker.Change) {
+	d.health[c.Key] = c
+}
+
+// reported notes what the reconciler found. Without IPVS in the kernel the routers of our services are in fault.
+func (d *Director) reported(r ipvs.Report) {
+	d.metrics.reconciled(r)
+	d.report = r
+	d.drift += r.Drift.Total()
+	if noIPVS := errors.Is(r.Err, ipvs.ErrNoIPVS); noIPVS != d.noIPVS {
+		d.noIPVS = noIPVS
+		d.tellRouters()
+	}
+	if r.Err == nil { // what was to be deleted is
+		d.owned = make(map[ipvs.Key]bool)
+		for _, s := range d.want {
+			d.owned[s.Key] = true
+		}
+	}
+}
+
+// adopt begins with what is there: the addresses, services and servers that the last run has left.
+func (d *Director) adopt(ctx context.Context) {
+	if stale := d.last.stale(d.cfg); len(stale) > 0 {
+		if err := d.o.Host.Release(stale); err != nil {
+			d.log.Warn("address of the last run not removed", "err", err)
+		}
+	}
+	for _, k := range d.last.Keys() {
+		d.owned[k] = true
+	}
+	for _, vr := range d.cfg.VirtualRouters { // first: reading the table may take a while
+		d.start(vr, nil, d.last.master(vr))
+	}
+	d.decided = leftUp(d.started, d.cfg, d.readTable(ctx))
+	d.checks.Apply(checks(d.cfg, d.decided))
+	d.decide()
+	d.publish()
+}
+
+// readTable returns what is in the kernel's table. The reconciler says what is wrong if it cannot be read.
+func (d *Director) readTable(ctx context.Context) []ipvs.Service {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	t, err := d.o.OpenTable(ctx)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = t.Close() }()
+	list, err := t.List(ctx)
+	if err != nil {
+		d.log.Warn("servers that the last run left up are not known", "err", err)
+	}
+	return list
+}
+
+// decide asks the policy, tells of what is new, and passes the wanted table on.
+func (d *Director) decide() {
+	want, next := desired(time.Now(), d.cfg, d.health, d.decided)
+	d.tellServers(next)
+	d.decided = next
+	if d.want == nil || !slices.EqualFunc(want, d.want, ipvs.Service.Equal) {
+		d.want = want
+		for _, s := range want {
+			d.owned[s.Key] = true
+		}
+		d.table.Set(want, d.ownedKeys())
+	}
+	d.save()
+}
+
+func (d *Director) ownedKeys() []ipvs.Key {
+	return slices.SortedFunc(maps.Keys(d.owned), ipvs.Key.Compare)
+}
+
+// tellServers emits an event for each server whose verdict changes.
+func (d *Director) tellServers(next map[serverID]server) {
+	for _, vs := range d.cfg.VirtualServers {
+		for _, rs := range vs.RealServers {
+			was, is := d.decided[serverID{vs.Key, rs.Address}], next[serverID{vs.Key, rs.Address}]
+			if was.verdict != is.verdict {
+				d.emit(Event{
+					Kind: "real_server", Name: vs.Name + "/" + rs.Name, From: was.verdict.String(), To: is.verdict.String(),
+					Reason: is.reason, Time: is.since,
+				})
+			}
+		}
+	}
+}
+
+// start runs a virtual router, once the one that it replaces has stopped.
+func (d *Director) start(vr vrrp.Config, after <-chan struct{}, resume bool) {
+	instance := vrrp.NewInstance(d.input(vr), vrrp.Options{
+		Host: d.o.Host, Dial: d.o.Dial, Log: d.log, Resume: resume,
+		OnTransition: func(t vrrp.Transition) { d.inbox.put(t) },
+	})
+	ctx, stop := context.WithCancel(context.Background())
+	r := &router{instance: instance, config: vr, stop: stop, done: make(chan struct{})}
+	d.routers[vr.Name] = r
+	d.running.Go(func() {
+		defer close(r.done)
+		if after != nil {
+			<-after
+		}
+		d.failed(instance.Run(ctx))
+	})
+}
+
+// input is what a virtual router is told.
+func (d *Director) input(vr vrrp.Config) vrrp.Input {
+	in := vrrp.Input{Config: vr, Ready: d.ready}
+	needs := slices.ContainsFunc(d.cfg.VirtualServers, func(vs configs.VirtualServer) bool { return vs.VirtualRouter == vr.Name })
+	if d.noIPVS && needs {
+		in.Fault = "its services cannot be balanced: " + ipvs.ErrNoIPVS.Error()
+	}
+	return in
+}
+
+func (d *Director) tellRouters() {
+	for _, r := range d.routers {
+		r.instance.Set(d.input(r.config))
+	}
+}
+
+// save passes the state on when it has changed.
+func (d *Director) save() {
+	s := newState(d.cfg, d.roles, d.ownedKeys())
+	if s.equal(d.saved) {
+		return
+	}
+	d.saved = s
+	select {
+	case <-d.states:
+	default:
+	}
+	d.states <- s
+}
+
+func (d *Director) publish() {
+	v := &view{
+		config: d.cfg, loaded: d.loaded, reloadErr: d.reloadErr, started: d.started, decided: d.decided, want: d.want,
+		report: d.report, drift: d.drift, ready: d.ready,
+	}
+	for _, vr := range d.cfg.VirtualRouters {
+		if r := d.routers[vr.Name]; r != nil {
+			v.instances = append(v.instances, r.instance)
+		}
+	}
+	d.view.Store(v)
+}
+
+// call runs f in the loop and waits for it.
+func (d *Director) call(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case d.calls <- func() { f(); close(done) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// failed logs the error of a part that should have gone on.
+func (d *Director) failed(err error) {
+	if err != nil {
+		d.log.Error("part of the director failed", "err", err)
+	}
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/vrrp"
+)
+
+// metrics is everything that /metrics shows. What happens is counted here; what is, is collected from the director when
+// somebody asks, so that a removed server leaves nothing behind.
+type metrics struct {
+	registry    *prometheus.Registry
+	transitions *prometheus.CounterVec
+	operations  *prometheus.CounterVec
+	drift       *prometheus.CounterVec
+	reconcile   prometheus.Histogram
+	check       prometheus.Histogram
+	reloadOK    prometheus.Gauge
+	reloadTime  prometheus.Gauge
+}
+
+func newMetrics(d *Director) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_virtual_router_transitions_total", Help: "Changes of state of a virtual router, by the new state.",
+		}, []string{"virtual_router", "to"}),
+		operations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_ipvs_operations_total", Help: "Operations on the kernel's IPVS table.",
+		}, []string{"op", "result"}),
+		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_ipvs_drift_total", Help: "What others changed in our part of the IPVS table, by the operation that mends it.",
+		}, []string{"kind"}),
+		reconcile: prometheus.NewHistogram(histogram("holdfast_ipvs_reconcile_duration_seconds",
+			"Time to make the IPVS table as wanted, or to find that it is.")),
+		check: prometheus.NewHistogram(histogram("holdfast_check_duration_seconds", "Time that checks took.")),
+		reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "holdfast_config_last_reload_successful", Help: "1 if the last attempt to load the configuration was taken.",
+		}),
+		reloadTime: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "holdfast_config_last_reload_success_timestamp_seconds", Help: "When a configuration was taken last.",
+		}),
+	}
+	m.registry.MustRegister(m.transitions, m.operations, m.drift, m.reconcile, m.check, m.reloadOK, m.reloadTime,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), stateCollector{d})
+	for _, k := range ipvs.Kinds() { // zeros from the start
+		m.operations.WithLabelValues(label(k), "done")
+		m.operations.WithLabelValues(label(k), "failed")
+		m.drift.WithLabelValues(label(k))
+	}
+	m.reloaded(nil)
+	return m
+}
+
+// histogram has classic buckets, which every scraper reads, and native ones.
+func histogram(name, help string) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+	}
+}
+
+func label(k ipvs.Kind) string { return strings.ReplaceAll(k.String(), " ", "_") }
+
+func (m *metrics) transition(t vrrp.Transition) {
+	m.transitions.WithLabelValues(t.Router, t.To.String()).Inc()
+}
+
+func (m *metrics) observeCheck(s checker.Status, _ checker.Result) {
+	m.check.Observe(s.Duration.Seconds())
+}
+
+func (m *metrics) reconciled(r ipvs.Report) {
+	m.reconcile.Observe(r.Duration.Seconds())
+	for _, k := range ipvs.Kinds() {
+		m.operations.WithLabelValues(label(k), "done").Add(float64(r.Done[k]))
+		m.operations.WithLabelValues(label(k), "failed").Add(float64(r.Failed[k]))
+		m.drift.WithLabelValues(label(k)).Add(float64(r.Drift[k]))
+	}
+}
+
+func (m *metrics) reloaded(err error) {
+	if err != nil {
+		m.reloadOK.Set(0)
+		return
+	}
+	m.reloadOK.Set(1)
+	m.reloadTime.SetToCurrentTime()
+}
+
+// forget removes the counters of a virtual router that is gone.
+func (m *metrics) forget(router string) {
+	m.transitions.DeletePartialMatch(prometheus.Labels{"virtual_router": router})
+}
+
+// gauge describes one metric that is collected.
+type gauge struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func described(kind prometheus.ValueType, name, help string, labels ...string) gauge {
+	return gauge{prometheus.NewDesc("holdfast_"+name, help, labels, nil), kind}
+}
+
+func (g gauge) send(ch chan<- prometheus.Metric, value float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(g.desc, g.kind, value, labels...)
+}
+
+const (
+	isGauge   = prometheus.GaugeValue
+	isCounter = prometheus.CounterValue
+)
+
+// The metrics that are collected, all of them.
+var (
+	buildInfo  = described(isGauge, "build_info", "The running program.", "version", "revision", "go_version")
+	configInfo = described(isGauge, "config_info", "The configuration in force.", "hash")
+
+	routerState     = described(isGauge, "virtual_router_state", "1 for the state that the virtual router is in.", "virtual_router", "state")
+	routerPriority  = described(isGauge, "virtual_router_priority", "Priority in the election.", "virtual_router", "kind")
+	routerSent      = described(isCounter, "virtual_router_adverts_sent_total", "Adverts sent.", "virtual_router")
+	routerReceived  = described(isCounter, "virtual_router_adverts_received_total", "Adverts of others that were valid.", "virtual_router")
+	routerRefused   = described(isCounter, "virtual_router_adverts_refused_total", "Packets refused, which had no other effect.", "virtual_router", "reason")
+	routerPeerSeen  = described(isGauge, "virtual_router_peer_last_seen_timestamp_seconds", "When a peer's advert came last.", "virtual_router", "peer")
+	routerAnnounced = described(isCounter, "virtual_router_announcements_sent_total", "Gratuitous ARP sent.", "virtual_router")
+	routerOther     = described(isCounter, "virtual_router_other_master_seen_total", "Adverts heard while master.", "virtual_router")
+	routerRestored  = described(isCounter, "virtual_router_addresses_restored_total", "Addresses put back after someone else removed them.", "virtual_router")
+
+	checkUp      = described(isGauge, "check_up", "1 if the check's verdict is up.", "virtual_server", "real_server", "check")
+	checkResults = described(isCounter, "check_results_total", "Results: passed, failed, or local: it could not run here.", "virtual_server", "real_server", "check", "result")
+
+	serverUp       = described(isGauge, "real_server_up", "1 if the real server may get traffic.", "virtual_server", "real_server")
+	serverWeight   = described(isGauge, "real_server_weight", "Weight in the table; 0: no new connections.", "virtual_server", "real_server")
+	serverActive   = described(isGauge, "real_server_active_connections", "Connections in an active state.", "virtual_server", "real_server")
+	serverInactive = described(isGauge, "real_server_inactive_connections", "Connections in any other state.", "virtual_server", "real_server")
+	serverConns    = described(isCounter, "real_server_connections_total", "Connections scheduled.", "virtual_server", "real_server")
+	serverPackets  = described(isCounter, "real_server_packets_total", "Packets.", "virtual_server", "real_server", "direction")
+	serverBytes    = described(isCounter, "real_server_bytes_total", "Bytes.", "virtual_server", "real_server", "direction")
+
+	serviceUp      = described(isGauge, "virtual_server_up", "1 if one of its real servers is up.", "virtual_server")
+	serviceConns   = described(isCounter, "virtual_server_connections_total", "Connections scheduled.", "virtual_server")
+	servicePackets = described(isCounter, "virtual_server_packets_total", "Packets.", "virtual_server", "direction")
+	serviceBytes   = described(isCounter, "virtual_server_bytes_total", "Bytes.", "virtual_server", "direction")
+
+	foreignServices = described(isGauge, "ipvs_foreign_services", "Services in the table that are not ours.")
+)
+
+// stateCollector collects what is, from the loop's last view and from the kernel's counters.
+type stateCollector struct{ d *Director }
+
+// Describe sends nothing: which series there are depends on the configuration.
+func (stateCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
+	v := c.d.view.Load()
+	if v == nil {
+		return
+	}
+	version := c.d.o.Version
+	buildInfo.send(ch, 1, version.Version, version.Revision, version.Go)
+	configInfo.send(ch, 1, v.config.Hash)
+	foreignServices.send(ch, float64(v.report.Foreign))
+	for _, i := range v.instances {
+		collectRouter(ch, i.Status())
+	}
+	for _, s := range c.d.checks.Snapshot() {
+		k := s.Key
+		checkUp.send(ch, bit(s.Verdict == checker.Up), k.Service, k.Server, k.Check)
+		checkResults.send(ch, float64(s.Counts.Passed), k.Service, k.Server, k.Check, "passed")
+		checkResults.send(ch, float64(s.Counts.Failed), k.Service, k.Server, k.Check, "failed")
+		checkResults.send(ch, float64(s.Counts.Local), k.Service, k.Server, k.Check, "local")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), controlTimeout)
+	defer cancel()
+	stats, _ := c.d.table.Stats(ctx)
+	collectServices(ch, v, stats)
+}
+
+func collectRouter(ch chan<- prometheus.Metric, s vrrp.Status) {
+	for _, state := range []vrrp.State{vrrp.Init, vrrp.Backup, vrrp.Master, vrrp.Fault} {
+		routerState.send(ch, bit(s.State == state), s.Name, state.String())
+	}
+	routerPriority.send(ch, float64(s.Config.Priority), s.Name, "configured")
+	routerPriority.send(ch, float64(s.Config.Priority), s.Name, "effective")
+	routerSent.send(ch, float64(s.Sent), s.Name)
+	routerReceived.send(ch, float64(s.Received), s.Name)
+	for reason, n := range s.Refused {
+		routerRefused.send(ch, float64(n), s.Name, string(reason))
+	}
+	for _, p := range s.Peers {
+		routerPeerSeen.send(ch, float64(p.LastSeen.UnixNano())/1e9, s.Name, p.Address.String())
+	}
+	routerAnnounced.send(ch, float64(s.Announced), s.Name)
+	routerOther.send(ch, float64(s.OtherMasterSeen), s.Name)
+	routerRestored.send(ch, float64(s.Restored), s.Name)
+}
+
+func collectServices(ch chan<- prometheus.Metric, v *view, stats []ipvs.ServiceStats) {
+	services := make(map[ipvs.Key]ipvs.Counters)
+	for _, s := range stats {
+		services[s.Key] = s.Counters
+	}
+	destinations := destinationStats(stats)
+	for _, vs := range v.config.VirtualServers {
+		up := false
+		for _, rs := range vs.RealServers {
+			id := serverID{vs.Key, rs.Address}
+			is, weight := v.decided[id].verdict == checker.Up, uint32(0)
+			if is {
+				up, weight = true, rs.Weight
+			}
+			serverUp.send(ch, bit(is), vs.Name, rs.Name)
+			serverWeight.send(ch, float64(weight), vs.Name, rs.Name)
+			if d, ok := destinations[id]; ok {
+				serverActive.send(ch, float64(d.Active), vs.Name, rs.Name)
+				serverInactive.send(ch, float64(d.Inactive), vs.Name, rs.Name)
+				collectTraffic(ch, d.Counters, serverConns, serverPackets, serverBytes, vs.Name, rs.Name)
+			}
+		}
+		serviceUp.send(ch, bit(up), vs.Name)
+		if c, ok := services[vs.Key]; ok {
+			collectTraffic(ch, c, serviceConns, servicePackets, serviceBytes, vs.Name)
+		}
+	}
+}
+
+func collectTraffic(ch chan<- prometheus.Metric, c ipvs.Counters, conns, packets, bytes gauge, labels ...string) {
+	with := func(direction string) []string { return append(labels[:len(labels):len(labels)], direction) }
+	conns.send(ch, float64(c.Connections), labels...)
+	packets.send(ch, float64(c.InPackets), with("in")...)
+	packets.send(ch, float64(c.OutPackets), with("out")...)
+	bytes.send(ch, float64(c.InBytes), with("in")...)
+	bytes.send(ch, float64(c.OutBytes), with("out")...)
+}
+
+func bit(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

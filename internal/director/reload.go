@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/vrrp"
+)
+
+// Reload is what a reload did.
+type Reload struct {
+	Hash     string              `json:"hash"`
+	Changes  []string            `json:"changes"`  // what is different now; empty: nothing
+	Warnings configs.Diagnostics `json:"warnings"` // of the new configuration
+}
+
+// ErrReload wraps the reason why a new configuration was not taken; the old one is still in force.
+var ErrReload = errors.New("reload refused, the old configuration is still in force")
+
+// Reload reads the configuration again and changes what is different. All that can fail comes first, so that an error
+// leaves everything as it was.
+func (d *Director) Reload(ctx context.Context) (Reload, error) {
+	cfg, diags := configs.Load(d.o.Config.Path)
+	var result Reload
+	err := diags.Err()
+	if callErr := d.call(ctx, func() {
+		if err == nil {
+			result, err = d.apply(cfg)
+		}
+		d.reloaded(result, err)
+	}); callErr != nil {
+		return Reload{}, callErr
+	}
+	if err != nil {
+		return Reload{}, fmt.Errorf("%w: %w", ErrReload, err)
+	}
+	for _, x := range diags {
+		result.Warnings = append(result.Warnings, x)
+	}
+	return result, nil
+}
+
+// reloaded tells how a reload ended.
+func (d *Director) reloaded(r Reload, err error) {
+	d.reloadErr = err
+	d.metrics.reloaded(err)
+	e := Event{Kind: "reload", Name: d.o.Config.Path, From: "loading", To: "applied", Time: time.Now()}
+	e.Reason = strings.Join(r.Changes, "; ")
+	if err != nil {
+		e.To, e.Reason = "failed", err.Error()
+	}
+	d.emit(e)
+}
+
+// apply swaps the configuration. It runs in the loop.
+func (d *Director) apply(cfg *configs.Config) (Reload, error) {
+	if d.stopping {
+		return Reload{}, errors.New("the director is stopping")
+	}
+	if err := d.fixed(cfg); err != nil {
+		return Reload{}, err
+	}
+	if cfg.HTTP.Listen != d.cfg.HTTP.Listen {
+		if err := d.web.move(cfg.HTTP.Listen); err != nil {
+			return Reload{}, err
+		}
+	}
+	result := Reload{Hash: cfg.Hash, Changes: differences(d.cfg, cfg)}
+	d.cfg, d.loaded = cfg, time.Now()
+	d.o.Level.Set(cfg.Log.Level)
+	d.applyRouters()
+	all := checks(cfg, d.decided)
+	d.checks.Apply(all)
+	known := make(map[checker.Key]bool, len(all))
+	for _, c := range all {
+		known[c.Key] = true
+	}
+	maps.DeleteFunc(d.health, func(k checker.Key, _ checker.Change) bool { return !known[k] })
+	d.decide()
+	return result, nil
+}
+
+// fixed reports what a running director cannot change.
+func (d *Director) fixed(cfg *configs.Config) error {
+	for _, f := range []struct{ name, is, want string }{
+		{"director.name", d.cfg.Director.Name, cfg.Director.Name},
+		{"director.control_socket", d.cfg.Director.ControlSocket, cfg.Director.ControlSocket},
+		{"director.state_dir", d.cfg.Director.StateDir, cfg.Director.StateDir},
+		{"log.format", d.cfg.Log.Format, cfg.Log.Format},
+	} {
+		if f.is != f.want {
+			return fmt.Errorf("%s cannot change from %q to %q while running: restart holdfast for that", f.name, f.is, f.want)
+		}
+	}
+	return nil
+}
+
+// applyRouters starts, changes and stops virtual routers. What is equal is not touched. A router whose place in the
+// election changes hands over first, because its successor may have the same addresses.
+func (d *Director) applyRouters() {
+	wanted := make(map[string]bool)
+	for _, vr := range d.cfg.VirtualRouters {
+		wanted[vr.Name] = true
+		r := d.routers[vr.Name]
+		switch {
+		case r == nil:
+			d.start(vr, d.holder(vr), false)
+		case !r.config.SameElection(vr):
+			r.stop()
+			d.start(vr, r.done, false)
+		default:
+			r.config = vr
+			r.instance.Set(d.input(vr))
+		}
+	}
+	for name, r := range d.routers {
+		if !wanted[name] {
+			r.stop()
+			delete(d.routers, name)
+			delete(d.roles, name)
+		}
+	}
+}
+
+// holder returns what to wait for before a new virtual router starts: that one which had its id or an address under
+// another name.
+func (d *Director) holder(vr vrrp.Config) <-chan struct{} {
+	for _, r := range d.routers {
+		shares := slices.ContainsFunc(vr.Addresses, func(a vrrp.Address) bool { return slices.Contains(r.config.Addresses, a) })
+		if shares || r.config.Interface == vr.Interface && r.config.ID == vr.ID {
+			return r.done
+		}
+	}
+	return nil
+}
+
+// differences says in words what a reload changes.
+func differences(old, cfg *configs.Config) []string {
+	var list []string
+	note := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
+	if old.Log.Level != cfg.Log.Level {
+		note("log level %v -> %v", old.Log.Level, cfg.Log.Level)
+	}
+	if old.HTTP.Listen != cfg.HTTP.Listen {
+		note("http listen %q -> %q", old.HTTP.Listen, cfg.HTTP.Listen)
+	}
+	compare(old.VirtualRouters, cfg.VirtualRouters, func(vr vrrp.Config) string { return vr.Name }, func(name string, a, b *vrrp.Config) {
+		switch {
+		case a == nil:
+			note("virtual_router %s added", name)
+		case b == nil:
+			note("virtual_router %s removed", name)
+		case !a.Equal(*b):
+			note("virtual_router %s changed", name)
+		}
+	})
+	name := func(vs configs.VirtualServer) string { return vs.Name }
+	compare(old.VirtualServers, cfg.VirtualServers, name, func(name string, a, b *configs.VirtualServer) {
+		switch {
+		case a == nil:
+			note("virtual_server %s added", name)
+		case b == nil:
+			note("virtual_server %s removed", name)
+		default:
+			list = append(list, serviceDifferences(*a, *b)...)
+		}
+	})
+	return list
+}
+
+func serviceDifferences(old, vs configs.VirtualServer) []string {
+	var list []string
+	prefix := "virtual_server " + vs.Name
+	if old.Key != vs.Key {
+		list = append(list, fmt.Sprintf("%s: address %v -> %v", prefix, old.Key, vs.Key))
+	}
+	if old.Scheduler != vs.Scheduler || old.Flags != vs.Flags {
+		list = append(list, fmt.Sprintf("%s: scheduler %s -> %s", prefix, old.Scheduler, vs.Scheduler))
+	}
+	if old.Forward != vs.Forward || old.Inhibit != vs.Inhibit || old.StartUp != vs.StartUp {
+		list = append(list, prefix+": options changed")
+	}
+	name := func(rs configs.RealServer) string { return rs.Name }
+	compare(old.RealServers, vs.RealServers, name, func(name string, a, b *configs.RealServer) {
+		server := fmt.Sprintf("%s: real_server %s", prefix, name)
+		switch {
+		case a == nil:
+			list = append(list, server+" added")
+			return
+		case b == nil:
+			list = append(list, server+" removed")
+			return
+		}
+		if a.Address != b.Address {
+			list = append(list, fmt.Sprintf("%s: address %v -> %v", server, a.Address, b.Address))
+		}
+		if a.Weight != b.Weight {
+			list = append(list, fmt.Sprintf("%s: weight %d -> %d", server, a.Weight, b.Weight))
+		}
+		if !slices.Equal(a.Checks, b.Checks) {
+			list = append(list, server+": checks changed")
+		}
+	})
+	return list
+}
+
+// compare calls f for each name in either list, with what bears it in each, in the order of the names.
+func compare[T any](a, b []T, name func(T) string, f func(name string, a, b *T)) {
+	index := func(list []T) map[string]*T {
+		m := make(map[string]*T, len(list))
+		for i := range list {
+			m[name(list[i])] = &list[i]
+		}
+		return m
+	}
+	was, is := index(a), index(b)
+	all := maps.Clone(was)
+	maps.Copy(all, is)
+	for _, n := range slices.Sorted(maps.Keys(all)) {
+		f(n, was[n], is[n])
+	}
+}

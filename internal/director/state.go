@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/vrrp"
+)
+
+// State is what the next run of this director must know of this one. It is a file in director.state_dir.
+type State struct {
+	Version        int           `json:"version"`
+	VirtualRouters []RouterState `json:"virtual_routers"` // in the order of their names
+	Services       []ServiceKey  `json:"services"`        // ours in the IPVS table
+}
+
+// RouterState is the role of a virtual router, and the addresses that it puts on this host.
+type RouterState struct {
+	Name      string         `json:"name"`
+	Master    bool           `json:"master"`
+	Addresses []AddressState `json:"addresses"`
+}
+
+// AddressState is an address on an interface.
+type AddressState struct {
+	Prefix netip.Prefix `json:"prefix"`
+	Device string       `json:"device"`
+}
+
+// ServiceKey is the JSON form of an ipvs.Key.
+type ServiceKey struct {
+	Address  netip.AddrPort `json:"address"`
+	Protocol string         `json:"protocol"`
+}
+
+const (
+	stateVersion = 1
+	stateName    = "state.json"
+	stateMost    = 16 << 20 // bytes; a larger file is not ours
+)
+
+// newState describes a configuration and the roles that its virtual routers have.
+func newState(cfg *configs.Config, roles map[string]vrrp.State, owned []ipvs.Key) State {
+	s := State{Version: stateVersion}
+	for _, vr := range cfg.VirtualRouters {
+		r := RouterState{Name: vr.Name, Master: roles[vr.Name] == vrrp.Master}
+		for _, a := range vr.Addresses {
+			r.Addresses = append(r.Addresses, AddressState(a))
+		}
+		s.VirtualRouters = append(s.VirtualRouters, r)
+	}
+	slices.SortFunc(s.VirtualRouters, func(a, b RouterState) int { return cmp.Compare(a.Name, b.Name) })
+	for _, k := range owned {
+		s.Services = append(s.Services, ServiceKey{netip.AddrPortFrom(k.Address, k.Port), k.Protocol.String()})
+	}
+	return s
+}
+
+func (s State) equal(o State) bool {
+	return slices.Equal(s.Services, o.Services) && slices.EqualFunc(s.VirtualRouters, o.VirtualRouters, func(a, b RouterState) bool {
+		return a.Name == b.Name && a.Master == b.Master && slices.Equal(a.Addresses, b.Addresses)
+	})
+}
+
+// ReadState reads the state file in dir. That there is none is no error.
+func ReadState(dir string) (State, error) {
+	path := filepath.Join(dir, stateName)
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{Version: stateVersion}, nil
+	}
+	if err == nil && info.Size() > stateMost {
+		err = fmt.Errorf("%d bytes are more than any state takes", info.Size())
+	}
+	var b []byte
+	if err == nil {
+		b, err = os.ReadFile(path)
+	}
+	if err == nil {
+		var s State
+		if s, err = parseState(b); err == nil {
+			return s, nil
+		}
+	}
+	return State{Version: stateVersion}, fmt.Errorf("read state %s: %w", path, err)
+}
+
+func parseState(b []byte) (State, error) {
+	var s State
+	if err := json.Unmarshal(b, &s); err != nil {
+		return State{}, err
+	}
+	if s.Version != stateVersion {
+		return State{}, fmt.Errorf("version %d is not %d", s.Version, stateVersion)
+	}
+	return s, nil
+}
+
+// Keys returns the services that the state names; what cannot be one is left out.
+func (s State) Keys() []ipvs.Key {
+	var keys []ipvs.Key
+	for _, k := range s.Services {
+		for _, p := range []ipvs.Protocol{ipvs.TCP, ipvs.UDP} {
+			if p.String() == k.Protocol && k.Address.IsValid() {
+				keys = append(keys, ipvs.Key{Address: k.Address.Addr(), Port: k.Address.Port(), Protocol: p})
+			}
+		}
+	}
+	return keys
+}
+
+// master reports whether the last run ended as master of a virtual router with these addresses.
+func (s State) master(vr vrrp.Config) bool {
+	return slices.ContainsFunc(s.VirtualRouters, func(r RouterState) bool { return r.Name == vr.Name && r.Master })
+}
+
+// stale returns the addresses of the last run that the configuration has no longer.
+func (s State) stale(cfg *configs.Config) []vrrp.Address {
+	var stale []vrrp.Address
+	for _, r := range s.VirtualRouters {
+		for _, a := range r.Addresses {
+			kept := slices.ContainsFunc(cfg.VirtualRouters, func(vr vrrp.Config) bool {
+				return slices.Contains(vr.Addresses, vrrp.Address(a))
+			})
+			if !kept && a.Prefix.IsValid() {
+				stale = append(stale, vrrp.Address(a))
+			}
+		}
+	}
+	return stale
+}
+
+// write puts the state into its file, whole or not at all.
+func (s State) write(dir string) error {
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, stateName+".*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	_, err = f.Write(append(b, '\n'))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), filepath.Join(dir, stateName))
+}
+
+// keepState writes the newest state that comes in until ctx ends, and what came in last. A full or read-only disk is
+// said once.
+func keepState(ctx context.Context, dir string, states <-chan State, log *slog.Logger) {
+	failed := false
+	write := func(s State) {
+		err := s.write(dir)
+		if err != nil && !failed {
+			log.Warn("state not saved: a restart would begin as if it were the first", "path", dir, "err", err)
+		}
+		failed = err != nil
+	}
+	for {
+		select {
+		case s := <-states:
+			write(s)
+		case <-ctx.Done():
+			select {
+			case s := <-states:
+				write(s)
+			default:
+			}
+			return
+		}
+	}
+}
