@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -82,58 +80,6 @@ func (b *builder) name(what, scope, name string, at hcl.Range) {
 	b.unique(what+" name", scope, fmt.Sprintf("%q", name), at)
 }
 
-// refuseLater reports every part of a raw block that is not served yet, or not by its kind of check.
-func (b *builder) refuseLater(raw any) {
-	kind := ""
-	if c, ok := raw.(*rawCheck); ok {
-		if kind = c.Kind; !slices.ContainsFunc(checkKinds, servedKind(kind)) {
-			return // reported at its label
-		}
-	}
-	v := reflect.ValueOf(raw).Elem()
-	for i := range v.NumField() {
-		tag := v.Type().Field(i).Tag
-		of, limited := tag.Lookup("of")
-		served, named := tag.Lookup("served")
-		later := named && !slices.Contains(strings.Fields(served), kind)
-		name, _, _ := strings.Cut(tag.Get("hcl"), ",")
-		switch field := v.Field(i).Interface().(type) {
-		case *hcl.Attribute:
-			if field == nil {
-				continue
-			}
-			if limited && !slices.Contains(strings.Fields(of), kind) {
-				b.fail(field.NameRange, "Unsupported argument", fmt.Sprintf("%s belongs to check %s, not to check %q.",
-					name, strings.ReplaceAll(of, " ", ", "), kind))
-			} else if later {
-				b.refuse(field.NameRange, fmt.Sprintf("The argument %q is not supported yet.", name))
-			}
-		case []*rawBlock:
-			for _, block := range field {
-				b.refuse(block.Type, fmt.Sprintf("Blocks of type %q are not supported yet.", name))
-			}
-		case []*rawNamed:
-			for _, block := range field {
-				b.refuse(block.Type, fmt.Sprintf("Blocks of type %q are not supported yet.", name))
-			}
-		default:
-			b.refuseWithin(v.Field(i))
-		}
-	}
-}
-
-// refuseWithin goes down into the blocks that a field holds.
-func (b *builder) refuseWithin(field reflect.Value) {
-	switch {
-	case field.Kind() == reflect.Slice:
-		for i := range field.Len() {
-			b.refuseLater(field.Index(i).Interface())
-		}
-	case field.Kind() == reflect.Pointer && !field.IsNil():
-		b.refuseLater(field.Interface())
-	}
-}
-
 var levels = []choice[slog.Level]{
 	{word: "debug", value: slog.LevelDebug}, {word: "info", value: slog.LevelInfo},
 	{word: "warn", value: slog.LevelWarn}, {word: "error", value: slog.LevelError},
@@ -202,6 +148,7 @@ func (b *builder) carrier(raw *rawVirtualServer, s *VirtualServer) {
 	}
 	if s.Scheduler == "sh" {
 		b.warn(raw.Scheduler.Expr.Range(), "Clients move to other servers",
-			`With sh, a change of the real servers or another order on the other director sends clients elsewhere; "mh" keeps nearly all of them where they are.`)
+			"With sh, a change of the real servers or another order on the other director sends clients elsewhere; "+
+				`"mh" keeps nearly all of them where they are.`)
 	}
 }

@@ -64,7 +64,8 @@ func (b *builder) checks(list []*rawCheck) []check {
 			continue
 		}
 		if raw.Name == nil && count[raw.Kind] > 1 {
-			b.fail(raw.Range, "Missing name", fmt.Sprintf("There are %d checks %q here: each needs a name.", count[raw.Kind], raw.Kind))
+			b.fail(raw.Range, "Missing name",
+				fmt.Sprintf("There are %d checks %q here: each needs a name.", count[raw.Kind], raw.Kind))
 		}
 		c := b.check(raw, kind)
 		if raw.Name != nil && c.name != "" {
@@ -127,7 +128,8 @@ func (b *builder) timeout(raw *rawCheck, c checker.Config) {
 	if raw.Timeout != nil {
 		hint, at = "must be", raw.Timeout.Expr.Range()
 	}
-	b.fail(at, "Invalid timeout", fmt.Sprintf("timeout %s at most the interval: write timeout = %q or less.", hint, short(c.Interval)))
+	b.fail(at, "Invalid timeout",
+		fmt.Sprintf("timeout %s at most the interval: write timeout = %q or less.", hint, short(c.Interval)))
 }
 
 func (b *builder) httpCheck(raw *rawCheck, c *checker.Config) {

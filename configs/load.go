@@ -140,13 +140,17 @@ func (l *loader) parse(name string, src []byte) {
 // syntax puts the parser's diagnostics in order and drops what comes after a text that does not end, because the parser
 // takes the rest of the file for the text. To 5s without quotes it adds the hint that the parser cannot know.
 func syntax(diags hcl.Diagnostics, src []byte) hcl.Diagnostics {
-	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int { return cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte) })
+	slices.SortStableFunc(diags, func(a, b *hcl.Diagnostic) int {
+		return cmp.Compare(a.Subject.Start.Byte, b.Subject.Start.Byte)
+	})
 	for i, d := range diags {
 		if strings.HasPrefix(d.Summary, "Unterminated") || strings.HasPrefix(d.Summary, "Invalid multi-line") {
 			return diags[:i+1]
 		}
 		at := d.Subject.Start.Byte
-		if number, unit := trailingNumber.Find(src[max(0, at-20):at]), leadingUnit.Find(src[at:min(len(src), at+20)]); number != nil && unit != nil {
+		number := trailingNumber.Find(src[max(0, at-20):at])
+		unit := leadingUnit.Find(src[at:min(len(src), at+20)])
+		if number != nil && unit != nil {
 			d.Detail += fmt.Sprintf(" A duration is a text in quotes: write %q.", string(number)+string(unit))
 		}
 	}

@@ -67,11 +67,13 @@ func (b *builder) virtualRouter(raw *rawVirtualRouter) vrrp.Config {
 }
 
 func version(v cty.Value) (int, error) {
-	n, err := whole(2, 3)(v)
-	if n == 2 {
+	if _, err := whole(2, 2)(v); err == nil {
 		return 0, notYet("version = 2 (VRRPv2) is not supported yet.")
 	}
-	return n, err
+	if _, err := whole(3, 3)(v); err != nil {
+		return 0, fmt.Errorf("takes the number 3, not %s", show(v))
+	}
+	return 3, nil
 }
 
 func priority(v cty.Value) (int, error) {

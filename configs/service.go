@@ -115,13 +115,15 @@ func (b *builder) serverAddress(raw *rawRealServer, scope string, s VirtualServe
 		a = netip.AddrPortFrom(a.Addr(), s.Key.Port)
 	}
 	if a.Addr().Is4() != s.Key.Address.Is4() {
-		b.invalid("address", at, fmt.Errorf("takes an address of the service's family (%s): %s cannot translate between IPv4 and IPv6",
+		b.invalid("address", at, fmt.Errorf(
+			"takes an address of the service's family (%s): %s cannot translate between IPv4 and IPv6",
 			s.Key.Address, strings.ToUpper(s.Forward.String())))
 		return a
 	}
 	if s.Forward == ipvs.DR && a.Port() != s.Key.Port {
 		b.invalid("address", at, fmt.Errorf(
-			`takes the service's port, %d: DR leaves the IP packet unchanged, so it cannot map ports; forward = "nat" can`, s.Key.Port))
+			`takes the service's port, %d: DR leaves the IP packet unchanged, so it cannot map ports; forward = "nat" can`,
+			s.Key.Port))
 	}
 	b.unique("real server address", scope, a.String(), at)
 	return a

@@ -3,7 +3,7 @@ virtual_router "a" {
   addresses = ["10.0.0.100/32"]
   id        = /* error: Invalid id: id takes a whole number from 1 to 255, not 0. */ 0
   priority  = /* error: Invalid priority: priority takes a whole number from 1 to 254, not 0. */ 0
-  version   = /* error: Invalid version: version takes a whole number from 2 to 3, not 4. */ 4
+  version   = /* error: Invalid version: version takes the number 3, not 4. */ 4
 }
 virtual_router "b" {
   interface = "eth0"

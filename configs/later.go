@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package configs
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// refuseLater reports every part of a raw block that this version does not serve, or not for its kind of check.
+func (b *builder) refuseLater(raw any) {
+	kind := ""
+	if c, ok := raw.(*rawCheck); ok {
+		if kind = c.Kind; !slices.ContainsFunc(checkKinds, servedKind(kind)) {
+			return // reported at its label
+		}
+	}
+	v := reflect.ValueOf(raw).Elem()
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		name, _, _ := strings.Cut(tag.Get("hcl"), ",")
+		served, tagged := tag.Lookup("served")
+		later := tagged && !slices.Contains(strings.Fields(served), kind)
+		if a, ok := v.Field(i).Interface().(*hcl.Attribute); ok {
+			of, limited := tag.Lookup("of")
+			switch {
+			case a == nil:
+			case limited && !slices.Contains(strings.Fields(of), kind):
+				b.fail(a.NameRange, "Unsupported argument",
+					fmt.Sprintf("%s belongs to check %s, not to check %q.", name, strings.ReplaceAll(of, " ", ", "), kind))
+			case later:
+				b.refuse(a.NameRange, fmt.Sprintf("The argument %q is not supported yet.", name))
+			}
+			continue
+		}
+		for _, block := range blocks(v.Field(i)) {
+			if later {
+				at := block.Elem().FieldByName("Type").Interface().(hcl.Range)
+				b.refuse(at, fmt.Sprintf("Blocks of type %q are not supported yet.", name))
+			} else {
+				b.refuseLater(block.Interface())
+			}
+		}
+	}
+}
+
+// blocks returns pointers to the blocks that a field holds.
+func blocks(field reflect.Value) []reflect.Value {
+	var list []reflect.Value
+	switch {
+	case field.Kind() == reflect.Slice:
+		for i := range field.Len() {
+			list = append(list, field.Index(i))
+		}
+	case field.Kind() == reflect.Pointer && !field.IsNil():
+		list = append(list, field)
+	}
+	return list
+}
