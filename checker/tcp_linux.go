@@ -55,8 +55,8 @@ func (d *dialer) close() {
 	clear(d.inFlight)
 }
 
-// start begins to connect to the entry's target. When that is decided at once, as often on the loopback, done is true
-// and res the result; else run reports it, unless expire comes first.
+// start begins to connect to the entry's target. When that is decided at once, most often by a local fault, done is
+// true and res the result; else run reports it, unless expire comes first.
 func (d *dialer) start(e *entry) (res Result, done bool) {
 	target := e.config.Target
 	fd, err := connect(target)
