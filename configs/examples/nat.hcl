@@ -18,8 +18,8 @@ virtual_router "edge" {
   id        = 52
   priority  = 100
   addresses = [
-    "192.0.2.10/24",          # for clients, on eth0
-    "10.10.1.1/24 dev eth1",  # the real servers' gateway
+    "192.0.2.10/24",         # for clients, on eth0
+    "10.10.1.1/24 dev eth1", # the real servers' gateway
   ]
 }
 
