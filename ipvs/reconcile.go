@@ -68,6 +68,7 @@ func (c Counts) String() string {
 type Report struct {
 	Time     time.Time
 	Duration time.Duration
+	Read     bool   // the table was read, so Drift tells something
 	Done     Counts // operations carried out, or found done
 	Failed   Counts // operations refused, or not tried because an earlier one was
 	Drift    Counts // what others changed in our services since the last attempt, by the kind that mends it
@@ -174,6 +175,7 @@ func (m *mirror) read(ctx context.Context, g goal, r *Report) error {
 		}
 	}
 	m.services, m.known, m.due = services, true, false
+	r.Read = true
 	return nil
 }
 

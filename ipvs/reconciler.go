@@ -157,7 +157,7 @@ func (r *Reconciler) tell(report Report) {
 	if drift && !r.drifting {
 		r.log.Warn("ipvs table changed by others", "op", report.Drift.String())
 	}
-	if !r.mirror.readAt.Before(report.Time) {
+	if report.Read {
 		r.drifting = drift
 	}
 }
