@@ -135,6 +135,7 @@ func TestLoadBounds(t *testing.T) {
 		{"brackets", "a = " + strings.Repeat("[", 50_000)},
 		{"braces", strings.Repeat("a {", 50_000)},
 		{"templates", "a = " + strings.Repeat(`"${`, 50_000)},
+		{"directives", `a = "` + strings.Repeat("%{ if true }", 50_000)},
 		{"negations", "a = " + strings.Repeat("!", 50_000) + "true"},
 		{"sum", "a = 1" + strings.Repeat("+1", 50_000)},
 		{"conditions", "a = " + strings.Repeat("true ? 1 : ", 50_000) + "1"},

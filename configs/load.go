@@ -169,8 +169,11 @@ func tooDeep(name string, src []byte) (hcl.Range, bool) {
 	for _, t := range tokens {
 		switch t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
-			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp:
 			depth++
+		case hclsyntax.TokenTemplateControl: // nests up to its %{ endif }, which is one more
+			depth++
+			operators++
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
 			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
 			depth = max(0, depth-1)
