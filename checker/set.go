@@ -168,8 +168,8 @@ func (s *Set) checkFirstRound() {
 	}
 }
 
-// setFault notes the local fault that an entry has met, empty: none, and reports whether the
-// new one is the first of its reason, and whether the one before was the last of its own.
+// setFault notes the local fault that an entry has met, empty: none, and reports whether the new one is the first of its
+// reason, and whether the one before was the last of its own: the edges to log.
 func (s *Set) setFault(e *entry, reason string) (begins, ends bool) {
 	if e.fault == reason {
 		return false, false
