@@ -167,9 +167,9 @@ func (m *Machine) Fail(now time.Time, reason string) []Action {
 		m.reason = reason
 		return nil
 	}
-	var acts []Action
+	acts := m.CatchUp(now)
 	if m.state == Master && !m.leaving {
-		acts = []Action{{Kind: SendAdvert, Priority: 0}}
+		acts = append(acts, Action{Kind: SendAdvert, Priority: 0})
 	}
 	return m.halt(now, Fault, reason, acts)
 }

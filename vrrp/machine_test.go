@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestHandoverServesUntilRelieved(t *testing.T) {
+	tests := []struct {
+		name     string
+		interval time.Duration
+		down     time.Duration
+		relieved time.Duration // after hearing the next master at 200 ms
+	}{
+		{"1 s", time.Second, 3218750 * time.Microsecond, 500 * ms},
+		{"100 ms", 100 * ms, 321875 * time.Microsecond, 300 * ms},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := params(200)
+			p.Interval = tt.interval
+			m := newMaster(p)
+			wants(t, m.Stop(t0), send(0))
+			is(t, m, Master, true, tt.down)
+			if !m.Silent() {
+				t.Error("a master that leaves announces")
+			}
+			wants(t, m.Stop(at(10*ms))) // asked twice
+			m.Receive(at(100*ms), higher, heard(0, tt.interval))
+			is(t, m, Master, true, tt.down) // one that leaves, too, is no relief
+			wants(t, m.Receive(at(200*ms), lower, heard(150, tt.interval)))
+			is(t, m, Master, true, tt.relieved)
+			m.Receive(at(250*ms), lower, heard(150, tt.interval)) // does not put it off
+			wants(t, m.Tick(at(tt.relieved-1)))
+			wants(t, m.Tick(at(tt.relieved)), release)
+			is(t, m, Init, false, 0)
+		})
+	}
+}
+
+func TestHandoverEndsAfterAMasterDownInterval(t *testing.T) {
+	m := newMaster(params(200))
+	m.Stop(at(500 * ms))
+	wants(t, m.Tick(at(3718*ms))) // and no advert meanwhile
+	wants(t, m.Tick(at(3718750*time.Microsecond)), release)
+	is(t, m, Init, false, 0)
+}
+
+func TestRelievedLateStillLeavesInTime(t *testing.T) {
+	m := newMaster(params(200))
+	m.Stop(t0)
+	m.Receive(at(3100*ms), lower, heard(150, time.Second))
+	is(t, m, Master, true, 3218750*time.Microsecond)
+}
+
+func TestYieldServesOnSilently(t *testing.T) {
+	m := newMaster(params(100))
+	if m.Silent() {
+		t.Error("a master is silent")
+	}
+	// The last advert tells the winner to announce over us.
+	wants(t, m.Receive(at(500*ms), higher, heard(200, time.Second)), send(100))
+	is(t, m, Backup, true, 800*ms)
+	if !m.Silent() {
+		t.Error("announces what is another's")
+	}
+	wants(t, m.Receive(at(600*ms), higher, heard(200, time.Second)))
+	is(t, m, Backup, true, 800*ms)
+	wants(t, m.Tick(at(800*ms)), release)
+	is(t, m, Backup, false, 4209375*time.Microsecond)
+}
+
+func TestYieldLingersNoLongerThanAnInterval(t *testing.T) {
+	p := params(100)
+	p.Interval = 100 * ms
+	m := newMaster(p)
+	m.Receive(at(50*ms), higher, heard(200, time.Second))
+	is(t, m, Backup, true, 150*ms)
+}
+
+// A winner that goes at once leaves the addresses where they still are.
+func TestLingeringMasterTakesOverAgain(t *testing.T) {
+	m := newMaster(params(254))
+	m.Receive(at(500*ms), higher, heard(255, time.Second))
+	wants(t, m.Receive(at(510*ms), higher, heard(0, time.Second)))
+	wants(t, m.Tick(at(517812500*time.Nanosecond)), send(254), hold)
+	is(t, m, Master, true, 1517812500*time.Nanosecond)
+	if m.Silent() {
+		t.Error("a master is silent")
+	}
+}
+
+func TestAnswersToALowerMasterAreLimited(t *testing.T) {
+	m := newMaster(params(100))
+	var adverts, announcements int
+	for d := time.Millisecond; d <= 3000*ms; d += 10 * ms {
+		for _, a := range m.Receive(at(d), lower, heard(50, time.Second)) {
+			switch a {
+			case send(100):
+				adverts++
+			case announce:
+				announcements++
+			default:
+				t.Errorf("at %v: %v", d, a)
+			}
+		}
+	}
+	// Of 300 in three seconds.
+	if adverts != 30 || announcements != 3 {
+		t.Errorf("got %d adverts and %d announcements, want 30 and 3", adverts, announcements)
+	}
+	wants(t, m.Tick(at(3001*ms)), send(100)) // our own rhythm goes on
+}
+
+// A process that was held up for longer than a master-down interval finds another master.
+func TestStall(t *testing.T) {
+	master := func() *Machine { return newMaster(params(100)) } // last advert at 0, down after 3.609375 s
+	backup := func() *Machine { return newBackup(params(100)) } // timer ends at 3.609375 s
+	leaving := func() *Machine { m := master(); m.Stop(t0); return m }
+	lingering := func() *Machine { m := master(); m.Receive(t0, higher, heard(200, time.Second)); return m }
+	tests := []struct {
+		name    string
+		machine func() *Machine
+		late    time.Duration // the last moment that is no stall
+		then    State
+	}{
+		{"master", master, 3609375 * time.Microsecond, Backup},
+		{"backup", backup, 7218750 * time.Microsecond, Backup},
+		{"leaving", leaving, 7218750 * time.Microsecond, Init},
+		{"lingering", lingering, 3909375 * time.Microsecond, Backup},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := tt.machine()
+			wants(t, m.CatchUp(at(tt.late)))
+			late := tt.late + time.Nanosecond
+			again := late + 3609375*time.Microsecond
+			if tt.then == Init {
+				again = 0
+			}
+			calls := map[string]func(*Machine) []Action{
+				"tick":    func(m *Machine) []Action { return m.Tick(at(late)) },
+				"catch":   func(m *Machine) []Action { return m.CatchUp(at(late)) },
+				"receive": func(m *Machine) []Action { return m.Receive(at(late), lower, heard(1, time.Second)) },
+			}
+			for name, call := range calls {
+				m := tt.machine()
+				wants(t, call(m), release)
+				is(t, m, tt.then, false, again)
+				if t.Failed() {
+					t.Fatal(name)
+				}
+			}
+			m = tt.machine()
+			if slices.ContainsFunc(m.Stop(at(late)), func(a Action) bool { return a.Kind == SendAdvert }) {
+				t.Error("stop sends an advert")
+			}
+			is(t, m, Init, false, 0)
+			m = tt.machine()
+			if slices.ContainsFunc(m.Fail(at(late), "down"), func(a Action) bool { return a.Kind == SendAdvert }) {
+				t.Error("fail sends an advert")
+			}
+			is(t, m, Fault, false, 0)
+		})
+	}
+}
+
+func TestShortStallIsNone(t *testing.T) {
+	m := newMaster(params(100))
+	wants(t, m.Tick(at(3609375*time.Microsecond)), send(100))
+	is(t, m, Master, true, 4609375*time.Microsecond)
+}
+
+func TestResumeAfterARestart(t *testing.T) {
+	m := newMachine(params(200))
+	wants(t, m.Start(t0, 0, true))
+	is(t, m, Backup, true, 1000*ms)
+	wants(t, m.Receive(at(500*ms), lower, heard(0, time.Second))) // one that leaves is no master
+	is(t, m, Backup, true, 1000*ms)
+	wants(t, m.Tick(at(1000*ms)), send(200), hold)
+	is(t, m, Master, true, 2000*ms)
+}
+
+func TestNoResumeAgainstAnotherMaster(t *testing.T) {
+	for _, priority := range []uint8{1, 200, 255} {
+		m := newMachine(params(200))
+		m.Start(t0, 0, true)
+		wants(t, m.Receive(at(500*ms), lower, heard(priority, time.Second)), release)
+		is(t, m, Backup, false, 3718750*time.Microsecond)
+	}
+}
+
+func TestNoResumeWithoutTheAddresses(t *testing.T) {
+	m := newMachine(params(200))
+	m.Start(t0, 0, true)
+	wants(t, m.Lost(at(500*ms)), release)
+	is(t, m, Backup, false, 3718750*time.Microsecond)
+	wants(t, m.Lost(at(600*ms))) // is news once
+}
+
+func TestNoResumeAfterAStall(t *testing.T) {
+	m := newMachine(params(200))
+	m.Start(t0, 0, true)
+	wants(t, m.Tick(at(4218750*time.Microsecond+1)), release)
+	is(t, m, Backup, false, 7437500*time.Microsecond+1)
+}
+
+func TestStopWhileResumingReleases(t *testing.T) {
+	m := newMachine(params(200))
+	m.Start(t0, 0, true)
+	wants(t, m.Stop(at(500*ms)), release)
+	is(t, m, Init, false, 0)
+}
+
+func TestStartupDelay(t *testing.T) {
+	m := newMachine(params(200))
+	m.Start(t0, 10*time.Second, false)
+	is(t, m, Backup, false, 10*time.Second)
+	m.Receive(at(time.Second), lower, heard(0, time.Second)) // gives up the role: not ours yet
+	is(t, m, Backup, false, 10*time.Second)
+	m.Receive(at(9*time.Second), lower, heard(150, time.Second)) // a lower master puts nothing off
+	is(t, m, Backup, false, 10*time.Second)
+	wants(t, m.Tick(at(10*time.Second)), send(200), hold)
+
+	m = newMachine(params(255))
+	wants(t, m.Start(t0, 10*time.Second, false), release)
+	is(t, m, Backup, false, 10*time.Second)
+
+	m = newMachine(params(200)) // shorter than the master-down interval
+	m.Start(t0, time.Second, false)
+	is(t, m, Backup, false, 3218750*time.Microsecond)
+}
+
+func TestPreemptionWaitsUntilReady(t *testing.T) {
+	m := newBackup(params(200))
+	m.SetReady(false)
+	m.Receive(at(time.Second), lower, heard(100, time.Second))
+	is(t, m, Backup, false, 4218750*time.Microsecond)
+	if _, _, reason := m.State(); !strings.Contains(reason, "not every check has run") {
+		t.Errorf("got reason %q", reason)
+	}
+	m.SetReady(true)
+	m.Receive(at(2*time.Second), lower, heard(100, time.Second))
+	is(t, m, Backup, false, 4218750*time.Microsecond)
+	wants(t, m.Tick(at(4218750*time.Microsecond)), send(200), hold)
+}
+
+// Without any master, one that is not ready is better than none.
+func TestNotReadyStillTakesOverFromNobody(t *testing.T) {
+	m := newBackup(params(200))
+	m.SetReady(false)
+	wants(t, m.Tick(at(3218750*time.Microsecond)), send(200), hold)
+}
+
+func TestOwnerThatIsNotReadyWaits(t *testing.T) {
+	m := NewMachine(params(255))
+	wants(t, m.Start(t0, 0, false), release)
+	is(t, m, Backup, false, 3003906250*time.Nanosecond)
+	m.Receive(at(time.Second), lower, heard(100, time.Second))
+	is(t, m, Backup, false, 4003906250*time.Nanosecond)
+}
+
+func TestFailAndRecover(t *testing.T) {
+	m := newMaster(params(200))
+	wants(t, m.Fail(at(500*ms), "interface eth0 is down"), send(0), release)
+	is(t, m, Fault, false, 0)
+	wants(t, m.Fail(at(600*ms), "no IPVS")) // told once more, for another reason
+	_, since, reason := m.State()
+	if !since.Equal(at(500*ms)) || reason != "no IPVS" {
+		t.Errorf("got since %v, reason %q", since.Sub(t0), reason)
+	}
+	wants(t, m.Receive(at(700*ms), lower, heard(1, time.Second)))
+	wants(t, m.Tick(at(100*time.Second)))
+	is(t, m, Fault, false, 0)
+	wants(t, m.Start(at(100*time.Second), 0, false), release)
+	is(t, m, Backup, false, 103218750*time.Microsecond)
+
+	wants(t, m.Fail(at(101*time.Second), "interface eth0 is down"), release) // a backup has nothing to say
+	wants(t, m.Stop(at(102*time.Second)), release)
+	is(t, m, Init, false, 0)
+}
+
+func TestFailWhileLeaving(t *testing.T) {
+	m := newMaster(params(200))
+	m.Stop(t0)
+	wants(t, m.Fail(at(100*ms), "interface eth0 is down"), release) // has resigned already
+	is(t, m, Fault, false, 0)
+}
+
+func TestSetParamsOfAMaster(t *testing.T) {
+	m := newMaster(params(200))
+	faster := params(100)
+	faster.Interval = 10 * ms
+	m.SetParams(at(900*ms), faster)
+	is(t, m, Master, true, 910*ms) // not a stall, though the last advert is 90 intervals old
+	wants(t, m.Tick(at(910*ms)), send(100))
+	is(t, m, Master, true, 920*ms)
+	m.SetParams(at(915*ms), params(100))
+	is(t, m, Master, true, 920*ms) // the others must hear of the longer interval in time
+	wants(t, m.Tick(at(920*ms)), send(100))
+	is(t, m, Master, true, 1920*ms)
+}
+
+func TestSetParamsOfABackup(t *testing.T) {
+	m := newBackup(params(100))
+	m.Receive(t0, higher, heard(200, time.Second))
+	m.SetParams(at(100*ms), params(250))
+	is(t, m, Backup, false, 3609375*time.Microsecond)
+	m.Receive(at(time.Second), higher, heard(200, time.Second)) // lower now
+	is(t, m, Backup, false, 3609375*time.Microsecond)
+	m.Receive(at(2*time.Second), higher, heard(251, time.Second))
+	is(t, m, Backup, false, 5023437500*time.Nanosecond)
+}
+
+func TestSetParamsWhileLeavingChangesNoDeadline(t *testing.T) {
+	m := newMaster(params(200))
+	m.Stop(t0)
+	faster := params(200)
+	faster.Interval = 100 * ms
+	m.SetParams(at(10*ms), faster)
+	is(t, m, Master, true, 3218750*time.Microsecond)
+}
+
+// TestWalk lets anything happen in any order and checks what must hold after each step.
+func TestWalk(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		walk(t, seed, r)
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func walk(t *testing.T, seed uint64, r *rand.Rand) {
+	p := params(uint8(1 + r.IntN(255)))
+	p.Handover, p.Preempt = r.IntN(2) == 0, r.IntN(2) == 0
+	m := newMachine(p)
+	now := t0
+	for n := range 400 {
+		now = now.Add(time.Duration(r.Int64N(int64(time.Second))))
+		held := m.Holding()
+		var acts []Action
+		state, _, _ := m.State()
+		switch k := r.IntN(20); {
+		case state == Init || state == Fault:
+			acts = m.Start(now, time.Duration(r.IntN(2))*time.Second, r.IntN(2) == 0)
+			held = held || m.Holding()
+		case k < 10:
+			if d := m.Deadline(); d.After(now) {
+				now = d
+			}
+			acts = m.Tick(now)
+			if d := m.Deadline(); !d.IsZero() && !d.After(now) {
+				t.Errorf("seed %d, step %d: still due after tick", seed, n)
+			}
+		case k < 16:
+			acts = m.Receive(now, higher, heard(uint8(r.IntN(256)), time.Second))
+		case k == 16:
+			acts = m.Stop(now)
+		case k == 17:
+			acts = m.Fail(now, "")
+		case k == 18:
+			now = now.Add(time.Minute)
+			if acts = m.CatchUp(now); slices.ContainsFunc(acts, func(a Action) bool { return a != release }) {
+				t.Errorf("seed %d, step %d: %v after a minute's sleep", seed, n, acts)
+			}
+		case k == 19:
+			m.SetReady(r.IntN(2) == 0)
+		}
+		state, _, _ = m.State()
+		if held && !m.Holding() && !slices.Contains(acts, release) {
+			t.Errorf("seed %d, step %d: gave up the addresses without releasing them", seed, n)
+		}
+		if m.Holding() && slices.Contains(acts, release) && acts[len(acts)-1] != hold {
+			t.Errorf("seed %d, step %d: releases what it holds: %v", seed, n, acts)
+		}
+		if state == Master && !m.Holding() || (state == Init || state == Fault) && (m.Holding() || !m.Deadline().IsZero()) {
+			t.Errorf("seed %d, step %d: %v, holding %v, deadline %v", seed, n, state, m.Holding(), m.Deadline())
+		}
+		if i := slices.Index(acts, hold); i == 0 {
+			t.Errorf("seed %d, step %d: addresses before the advert: %v", seed, n, acts)
+		}
+	}
+}
