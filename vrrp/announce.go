@@ -80,7 +80,7 @@ func (s *Schedule) Tick(now time.Time) []int {
 
 // burst adds rounds over all addresses to a burst that may still be running, never more than the longest asked for.
 func (s *Schedule) burst(now time.Time, rounds int) {
-	if s.pending == 0 {
+	if s.pending == 0 && s.next.Before(now) {
 		s.next = now
 	}
 	if want := rounds * s.n; s.pending < want {
