@@ -66,7 +66,7 @@ const (
 	SchedPort     Flags = 0x0010 // sh-port, mh-port: the source port is part of the hash
 )
 
-// Key identifies a service in the kernel's table.
+// Key identifies a service in the kernel's table, which knows no zones.
 type Key struct {
 	Address  netip.Addr
 	Port     uint16

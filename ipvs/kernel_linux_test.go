@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/ipvs/ipvstest"
+	"golang.org/x/sync/errgroup"
 )
 
 func openKernel(t testing.TB, h *netlab.Host) *ipvs.Kernel {
@@ -157,6 +159,58 @@ func exchange(t *testing.T, host *netlab.Host, listener net.Listener) {
 	}
 	if _, err := io.ReadFull(client, make([]byte, 1)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestKernelSharedByGoroutines would hang for ever if moby/ipvs were called by two of them at once.
+func TestKernelSharedByGoroutines(t *testing.T) {
+	netlab.RequireIPVS(t)
+	k := openKernel(t, netlab.Test(t).Host("director"))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var group errgroup.Group
+	for i := range 8 {
+		group.Go(func() error {
+			key := ipvs.Key{Address: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), Port: 80, Protocol: ipvs.TCP}
+			for range 50 {
+				add := k.Apply(ctx, ipvs.Op{Kind: ipvs.AddService, Service: key, Scheduler: "rr"})
+				_, read := k.Stats(ctx)
+				remove := k.Apply(ctx, ipvs.Op{Kind: ipvs.DeleteService, Service: key})
+				if err := errors.Join(add, read, remove); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOpsAreIpvsadm goes through the states with ipvsadm, which reads the operations as they print themselves.
+func TestOpsAreIpvsadm(t *testing.T) {
+	netlab.RequireIPVS(t)
+	host := netlab.Test(t).Host("director")
+	k := openKernel(t, host)
+	for _, byHand := range []bool{false, true} { // at first by us, which loads the schedulers
+		for _, state := range slices.Concat(walk, walk[:1]) {
+			have, err := k.List(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := ipvstest.Parse(state)
+			for _, op := range ipvs.Diff(want, have) {
+				if byHand {
+					ipvsadm(t, host, op.String())
+				} else if err := k.Apply(t.Context(), op); err != nil {
+					t.Fatalf("%s: %v", op, err)
+				}
+			}
+			if have, err = k.List(t.Context()); err != nil || !slices.EqualFunc(have, want, ipvs.Service.Equal) {
+				t.Errorf("got %v\n%swant\n%s", err, ipvstest.Dump(have), ipvstest.Dump(want))
+			}
+		}
 	}
 }
 

@@ -193,14 +193,17 @@ func (m *mirror) apply(ctx context.Context, ops []Op, r *Report) (again bool, er
 			continue
 		}
 		r.Failed[op.Kind]++
-		again = again || raced(op.Kind, err)
-		missing[op.Service] = missing[op.Service] || op.Kind == AddService && !raced(op.Kind, err)
 		errs = append(errs, fmt.Errorf("%s %s: %w", op.Kind, op.object(), err))
-		if hopeless(err) {
+		switch {
+		case hopeless(err):
 			for _, op := range ops[i+1:] {
 				r.Failed[op.Kind]++
 			}
 			return false, errors.Join(errs...)
+		case raced(op.Kind, err):
+			again = true
+		case op.Kind == AddService:
+			missing[op.Service] = true
 		}
 	}
 	return again, errors.Join(errs...)
