@@ -27,10 +27,10 @@ type Kernel struct {
 	writer    chan writer // size 1: who takes it owns it
 }
 
-// writer is what moby/ipvs needs: one user at a time, and a new handle after a lost answer.
+// writer is what moby/ipvs needs: one user at a time.
 type writer struct {
 	handle *moby.Handle    // nil: open one first
-	tried  map[string]bool // schedulers whose module was asked for
+	tried  map[string]bool // modules that were asked for once
 }
 
 // OpenKernel opens the table of the network namespace at a path such as /run/netns/lab, which takes CAP_SYS_ADMIN, or
@@ -145,24 +145,13 @@ func (k *Kernel) Apply(ctx context.Context, op Op) error {
 	}
 	defer func() { k.writer <- w }()
 	err := w.write(ctx, k, op)
-	needsScheduler := op.Kind == AddService || op.Kind == UpdateService
-	if !needsScheduler || !errors.Is(err, unix.ENOENT) || errors.Is(err, ErrNoIPVS) {
-		return explain(err)
-	}
-	// The kernel asks for the module itself, but cannot in every container or virtual machine.
-	module := "ip_vs_" + op.Scheduler
-	if !w.tried[module] {
-		w.tried[module] = true
-		if loadErr := modprobe(ctx, module); loadErr == nil {
-			err = w.write(ctx, k, op)
-		}
-	}
-	if errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("scheduler %s: the kernel has no module %s: %w", op.Scheduler, module, err)
+	if errors.Is(err, unix.ENOENT) && (op.Kind == AddService || op.Kind == UpdateService) {
+		err = w.writeWithScheduler(ctx, k, op, err)
 	}
 	return explain(err)
 }
 
+// write carries out an operation on a handle that has met no error yet: what an old one receives late confuses nobody.
 func (w *writer) write(ctx context.Context, k *Kernel, op Op) (err error) {
 	if w.handle == nil {
 		if w.handle, err = k.newHandle(ctx); err != nil {
@@ -171,9 +160,28 @@ func (w *writer) write(ctx context.Context, k *Kernel, op Op) (err error) {
 	}
 	stop := context.AfterFunc(ctx, w.handle.Close)
 	err = call(w.handle, op)
-	if !stop() { // closed under our hands
+	if !stop() {
+		err = fmt.Errorf("no answer from the kernel: %w", context.Cause(ctx))
+	}
+	if err != nil {
+		w.handle.Close()
 		w.handle = nil
-		return fmt.Errorf("no answer from the kernel: %w", context.Cause(ctx))
+	}
+	return err
+}
+
+// writeWithScheduler tries again with the scheduler's module loaded. The kernel asks for it itself, but that does not
+// reach the modules from every container or virtual machine.
+func (w *writer) writeWithScheduler(ctx context.Context, k *Kernel, op Op, err error) error {
+	module := "ip_vs_" + op.Scheduler
+	if !w.tried[module] {
+		w.tried[module] = true
+		if modprobe(ctx, module) == nil {
+			err = w.write(ctx, k, op)
+		}
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("scheduler %s: the kernel has no module %s: %w", op.Scheduler, module, err)
 	}
 	return err
 }
@@ -229,10 +237,13 @@ func (k *Kernel) newHandle(ctx context.Context) (*moby.Handle, error) {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, h.Close)
-	defer stop()
 	// No table has a service of protocol 0.
 	nothing := &moby.Service{AddressFamily: unix.AF_INET, Address: netip.IPv4Unspecified().AsSlice()}
-	if h.IsServicePresent(nothing) {
+	present := h.IsServicePresent(nothing)
+	if !stop() {
+		return nil, fmt.Errorf("no answer from the kernel: %w", context.Cause(ctx))
+	}
+	if present {
 		h.Close()
 		return nil, errors.New("moby/ipvs has missed the kernel's IPVS and looks only once: restart the process")
 	}

@@ -17,6 +17,8 @@ const (
 	firstRetry = 100 * time.Millisecond // doubled after each attempt that fails
 	lastRetry  = 5 * time.Second
 	statsAge   = time.Second
+
+	openTimeout = 30 * time.Second // modprobe may have to read a slow disk
 )
 
 // A Reconciler keeps a table equal to the newest wanted one until its context ends. It mends what others change in our
@@ -99,7 +101,9 @@ func (r *Reconciler) Run(ctx context.Context) error {
 func (r *Reconciler) attempt(ctx context.Context) Report {
 	if r.mirror.table == nil {
 		begin := time.Now()
-		t, err := r.open(ctx)
+		openCtx, cancel := context.WithTimeout(ctx, openTimeout)
+		t, err := r.open(openCtx)
+		cancel()
 		if err != nil {
 			return Report{Time: begin, Duration: time.Since(begin), Err: fmt.Errorf("open table: %w", err)}
 		}
@@ -137,7 +141,7 @@ func (r *Reconciler) next(err error) time.Time {
 
 // tell logs what is new about a report: an error once until it changes or ends, drift once until a reading finds none.
 func (r *Reconciler) tell(report Report) {
-	if n := report.Done.Total(); n > 0 {
+	if report.Done.Total() > 0 {
 		r.log.Info("ipvs table changed", "op", report.Done.String())
 	}
 	text := ""
