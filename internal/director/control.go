@@ -21,7 +21,7 @@ const controlTimeout = 10 * time.Second
 
 // namespaceLock is an abstract unix socket: the kernel keeps one of each name per network namespace and lets go of it when
 // its process ends, however that happens.
-const namespaceLock = "@holdfast"
+var namespaceLock = "@holdfast"
 
 // control is the control socket, and the lock that makes this director the only one in its network namespace.
 type control struct {

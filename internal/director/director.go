@@ -199,7 +199,7 @@ func (d *Director) takeAll() {
 		case vrrp.Transition:
 			d.transition(m)
 		case checker.Change:
-			d.change(m)
+			d.health[m.Key] = m
 		case ipvs.Report:
 			d.reported(m)
 		}
@@ -208,16 +208,13 @@ func (d *Director) takeAll() {
 }
 
 func (d *Director) transition(t vrrp.Transition) {
-	d.roles[t.Router] = t.To
-	d.metrics.transition(t)
+	if d.routers[t.Router] != nil { // a reload may have removed it
+		d.roles[t.Router] = t.To
+		d.metrics.transition(t)
+	}
 	d.emit(Event{
 		Kind: "virtual_router", Name: t.Router, From: t.From.String(), To: t.To.String(), Reason: t.Reason, Time: t.At,
 	})
-}
-
-// change notes a verdict, unless the check is gone by now.
-func (d *Director) change(c checker.Change) {
-	d.health[c.Key] = c
 }
 
 // reported notes what the reconciler found. Without IPVS in the kernel the routers of our services are in fault.

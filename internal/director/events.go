@@ -3,6 +3,7 @@
 package director
 
 import (
+	"context"
 	"log/slog"
 	"time"
 )
@@ -22,5 +23,5 @@ func (d *Director) emit(e Event) {
 	if e.To == "fault" || e.To == "down" || e.To == "failed" {
 		level = slog.LevelWarn
 	}
-	d.log.Log(nil, level, "state changed", e.Kind, e.Name, "from", e.From, "to", e.To, "reason", e.Reason)
+	d.log.Log(context.Background(), level, "state changed", e.Kind, e.Name, "from", e.From, "to", e.To, "reason", e.Reason)
 }

@@ -43,9 +43,7 @@ func (d *Director) Reload(ctx context.Context) (Reload, error) {
 	if err != nil {
 		return Reload{}, fmt.Errorf("%w: %w", ErrReload, err)
 	}
-	for _, x := range diags {
-		result.Warnings = append(result.Warnings, x)
-	}
+	result.Warnings = diags
 	return result, nil
 }
 
@@ -127,6 +125,7 @@ func (d *Director) applyRouters() {
 			r.stop()
 			delete(d.routers, name)
 			delete(d.roles, name)
+			d.metrics.forget(name)
 		}
 	}
 }

@@ -1,0 +1,637 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/ipvs/ipvstest"
+	"github.com/holdfast-lb/holdfast/vrrp"
+)
+
+func TestMain(m *testing.M) {
+	namespaceLock = fmt.Sprintf("@holdfast-test-%d", os.Getpid())
+	os.Exit(m.Run())
+}
+
+// host is a network in memory that remembers what was done to its addresses.
+type host struct {
+	mu   sync.Mutex
+	held map[vrrp.Address]bool
+	did  []string
+}
+
+func (h *host) Link(string) (int, error)                    { return 1, nil }
+func (h *host) Watch(func()) (stop func())                  { return func() {} }
+func (h *host) Announce(vrrp.Address, vrrp.ARPFormat) error { return nil }
+
+func (h *host) Missing(addresses []vrrp.Address) []vrrp.Address {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(addresses), func(a vrrp.Address) bool { return h.held[a] })
+}
+
+func (h *host) Lease(addresses []vrrp.Address) time.Duration {
+	if len(h.Missing(addresses)) > 0 {
+		return 0
+	}
+	return time.Minute
+}
+
+func (h *host) Hold(addresses []vrrp.Address, _ time.Duration) error {
+	return h.set(addresses, true, "hold")
+}
+
+func (h *host) Release(addresses []vrrp.Address) error { return h.set(addresses, false, "release") }
+
+func (h *host) set(addresses []vrrp.Address, there bool, what string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range addresses {
+		if h.held[a] != there {
+			h.held[a] = there
+			h.did = append(h.did, what+" "+a.String())
+		}
+	}
+	return nil
+}
+
+// silence is a connection on which nobody else is.
+type silence struct {
+	closed chan struct{}
+	once   sync.Once
+}
+
+func dialSilence(vrrp.Config) (vrrp.Conn, error) { return &silence{closed: make(chan struct{})}, nil }
+
+func (s *silence) Wait() error                           { <-s.closed; return net.ErrClosed }
+func (s *silence) Read([]byte) (int, vrrp.Header, error) { return 0, vrrp.Header{}, vrrp.ErrNothing }
+func (s *silence) Write([]byte, netip.Addr) error        { return nil }
+func (s *silence) Source() netip.Addr                    { return netip.MustParseAddr("10.0.0.2") }
+func (s *silence) Close() error                          { s.once.Do(func() { close(s.closed) }); return nil }
+
+// site is a director with everything that it works on.
+type site struct {
+	t       *testing.T
+	path    string
+	table   *ipvstest.Fake
+	open    func(context.Context) (ipvs.Table, error)
+	host    *host
+	servers [2]*backend
+	client  Client
+	web     string
+	log     lockedBuffer
+}
+
+// backend is a real server whose health can be taken away.
+type backend struct {
+	*httptest.Server
+	sick atomic.Bool
+}
+
+func (b *backend) addr() string { return b.Listener.Addr().String() }
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newSite(t *testing.T) *site {
+	dir := t.TempDir()
+	s := &site{t: t, path: filepath.Join(dir, "holdfast.hcl"), table: &ipvstest.Fake{}, host: &host{held: make(map[vrrp.Address]bool)}}
+	s.open = func(context.Context) (ipvs.Table, error) { return s.table, nil }
+	for i := range s.servers {
+		b := &backend{}
+		b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if b.sick.Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		}))
+		t.Cleanup(b.Close)
+		s.servers[i] = b
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.web = l.Addr().String()
+	_ = l.Close()
+	s.client = Client{filepath.Join(dir, "run", "control.sock")}
+	s.write(1)
+	return s
+}
+
+// write writes the configuration; weight is that of the first server.
+func (s *site) write(weight int, more ...string) {
+	s.t.Helper()
+	text := fmt.Sprintf(`
+director {
+  name           = "lb1"
+  control_socket = %q
+  state_dir      = %q
+}
+http { listen = %q }
+virtual_router "web" {
+  interface          = "eth0"
+  id                 = 51
+  advertise_interval = "20ms"
+  addresses          = ["127.0.0.100/32"]
+}
+virtual_server "web" {
+  address = "127.0.0.100:80"
+  check "http" {
+    interval = "50ms"
+    timeout  = "50ms"
+    path     = "/"
+  }
+  real_server "web1" {
+    address = %q
+    weight  = %d
+  }
+  real_server "web2" { address = %q }
+}
+%s`, s.client.Socket, filepath.Join(filepath.Dir(s.path), "state"), s.web,
+		s.servers[0].addr(), weight, s.servers[1].addr(), strings.Join(more, "\n"))
+	if err := os.WriteFile(s.path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// run starts a director and returns how to stop it and wait for its end.
+func (s *site) run() (d *Director, stop func() error) {
+	s.t.Helper()
+	cfg, diags := configs.Load(s.path)
+	if diags.Errors() > 0 {
+		s.t.Fatal(diags.Err())
+	}
+	log := NewLog(&s.log, "text", false)
+	d = New(Options{
+		Config: cfg, Log: log.Logger, Level: log.Level, Host: s.host, Dial: dialSilence, OpenTable: s.open,
+		Version: Version{Version: "v0.0.0", Go: "go"},
+	})
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		err := <-ended
+		log.Close()
+		return err
+	})
+	s.t.Cleanup(func() {
+		if err := stop(); err != nil {
+			s.t.Errorf("run: %v", err)
+		}
+		if s.t.Failed() {
+			s.t.Log(s.log.String())
+		}
+	})
+	s.eventually(func() error { _, err := s.client.Status(s.t.Context()); return err })
+	return d, stop
+}
+
+// eventually waits until f says that all is well.
+func (s *site) eventually(f func() error) {
+	s.t.Helper()
+	var err error
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if err = f(); err == nil {
+			return
+		}
+	}
+	s.t.Fatal(err)
+}
+
+func (s *site) status() Status {
+	st, err := s.client.Status(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return st
+}
+
+// tableHas waits for the destinations "web1=1 web2=1" in the table.
+func (s *site) tableHas(want string) {
+	s.t.Helper()
+	s.eventually(func() error {
+		list, _ := s.table.List(s.t.Context())
+		var got []string
+		for i, b := range s.servers {
+			for _, svc := range list {
+				for _, d := range svc.Destinations {
+					if d.Address.String() == b.addr() {
+						got = append(got, fmt.Sprintf("web%d=%d", i+1, d.Weight))
+					}
+				}
+			}
+		}
+		if text := strings.Join(got, " "); text != want {
+			return fmt.Errorf("table has %q, want %q", text, want)
+		}
+		return nil
+	})
+}
+
+func (s *site) get(path string) (int, string) {
+	resp, err := http.Get("http://" + s.web + path)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(b)
+}
+
+func TestServersJoinAndLeaveTheTable(t *testing.T) {
+	s := newSite(t)
+	s.servers[1].sick.Store(true)
+	s.run()
+	s.tableHas("web1=1")
+	s.servers[1].sick.Store(false)
+	s.tableHas("web1=1 web2=1")
+	s.servers[0].sick.Store(true)
+	s.tableHas("web2=1")
+	s.eventually(func() error {
+		st := s.status().VirtualServers[0]
+		if rs := st.RealServers[0]; st.State != "up" || rs.State != "down" || rs.EffectiveWeight != 0 || !strings.Contains(rs.Reason, "503") {
+			return fmt.Errorf("status: %+v", st)
+		}
+		return nil
+	})
+	s.eventually(func() error {
+		if !strings.Contains(s.log.String(), `real_server=web/web1 from=up to=down reason="http: 503`) {
+			return errors.New("the log does not say that web1 is down, and why")
+		}
+		return nil
+	})
+}
+
+func TestRestartChangesNothing(t *testing.T) {
+	s := newSite(t)
+	_, stop := s.run()
+	s.tableHas("web1=1 web2=1")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.table.Applied()) == 0 {
+		t.Fatal("the first run did nothing")
+	}
+	d, _ := s.run()
+	s.eventually(func() error {
+		if st := s.status(); !st.Ready || st.IPVS.LastReconcile.IsZero() {
+			return fmt.Errorf("not ready: %+v", st)
+		}
+		return nil
+	})
+	if ops := s.table.Applied(); len(ops) > 0 {
+		t.Errorf("operations after a restart: %v", ops)
+	}
+	if n := testutil.ToFloat64(d.metrics.operations.WithLabelValues("add_destination", "done")); n != 0 {
+		t.Errorf("holdfast_ipvs_operations_total %v, want 0", n)
+	}
+}
+
+func TestReloadOfOneWeightIsOneOperation(t *testing.T) {
+	s := newSite(t)
+	s.run()
+	s.tableHas("web1=1 web2=1")
+	s.table.Applied()
+	s.write(7)
+	r, err := s.client.Reload(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "virtual_server web: real_server web1: weight 1 -> 7"; len(r.Changes) != 1 || r.Changes[0] != want {
+		t.Errorf("changes %q, want %q", r.Changes, want)
+	}
+	s.tableHas("web1=7 web2=1")
+	if ops := s.table.Applied(); len(ops) != 1 || !strings.HasPrefix(ops[0], "-e ") {
+		t.Errorf("operations %v, want one update", ops)
+	}
+	if r, err = s.client.Reload(t.Context()); err != nil || len(r.Changes) > 0 {
+		t.Errorf("reload of the same: %v, %v", r, err)
+	}
+	if ops := s.table.Applied(); len(ops) > 0 {
+		t.Errorf("operations of an empty reload: %v", ops)
+	}
+}
+
+func TestBadReloadLeavesTheOldConfiguration(t *testing.T) {
+	s := newSite(t)
+	s.run()
+	s.tableHas("web1=1 web2=1")
+	before := s.status()
+	for name, text := range map[string]string{
+		"syntax":    `virtual_server "x" {`,
+		"semantics": `virtual_server "web" { address = "127.0.0.100:80" }`,
+	} {
+		s.write(9, text)
+		_, err := s.client.Reload(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "old configuration is still in force") || !strings.Contains(err.Error(), "holdfast.hcl:") {
+			t.Errorf("%s: error %v, want the place and that the old one is in force", name, err)
+		}
+		after := s.status()
+		if after.Config.Hash != before.Config.Hash || after.Config.Error == "" {
+			t.Errorf("%s: config %+v, before %+v", name, after.Config, before.Config)
+		}
+		if _, body := s.get("/metrics"); !strings.Contains(body, "holdfast_config_last_reload_successful 0") {
+			t.Errorf("%s: the metric does not show it", name)
+		}
+	}
+	s.tableHas("web1=1 web2=1")
+
+	s.write(9, `log { format = "json" }`)
+	if _, err := s.client.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "log.format cannot change") {
+		t.Errorf("error %v, want that log.format cannot change", err)
+	}
+}
+
+func TestReloadAddsAndRemoves(t *testing.T) {
+	s := newSite(t)
+	s.run()
+	s.tableHas("web1=1 web2=1")
+	s.write(1, `
+virtual_router "two" {
+  interface = "eth0"
+  id        = 52
+  addresses = ["127.0.0.101/32"]
+  advertise_interval = "20ms"
+}
+virtual_server "two" { address = "127.0.0.101:80" }`)
+	if _, err := s.client.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually(func() error {
+		st := s.status()
+		if len(st.VirtualRouters) != 2 || st.VirtualRouters[1].State != "master" || !strings.Contains(s.table.String(), "127.0.0.101:80") {
+			return fmt.Errorf("routers %+v, table %s", st.VirtualRouters, s.table)
+		}
+		return nil
+	})
+	s.write(1)
+	if _, err := s.client.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually(func() error {
+		gone := s.host.Missing([]vrrp.Address{{Prefix: netip.MustParsePrefix("127.0.0.101/32"), Device: "eth0"}})
+		if strings.Contains(s.table.String(), "127.0.0.101:80") || len(gone) == 0 {
+			return fmt.Errorf("still there: address %v, table %s", len(gone) == 0, s.table)
+		}
+		return nil
+	})
+}
+
+func TestWithoutIPVSTheRouterIsInFault(t *testing.T) {
+	s := newSite(t)
+	var have atomic.Bool
+	s.open = func(context.Context) (ipvs.Table, error) {
+		if !have.Load() {
+			return nil, fmt.Errorf("probe: %w", ipvs.ErrNoIPVS)
+		}
+		return s.table, nil
+	}
+	s.run()
+	s.eventually(func() error {
+		if vr := s.status().VirtualRouters[0]; vr.State != "fault" || !strings.Contains(vr.Reason, "no IPVS") {
+			return fmt.Errorf("router %+v, want fault for want of IPVS", vr)
+		}
+		return nil
+	})
+	if code, body := s.get("/readyz"); code != http.StatusServiceUnavailable {
+		t.Errorf("readyz: %d %s", code, body)
+	}
+	have.Store(true)
+	s.tableHas("web1=1 web2=1")
+	s.eventually(func() error {
+		if vr := s.status().VirtualRouters[0]; vr.State != "master" {
+			return fmt.Errorf("router %+v, want master", vr)
+		}
+		return nil
+	})
+}
+
+func TestKilledMasterResumes(t *testing.T) {
+	s := newSite(t)
+	address := vrrp.Address{Prefix: netip.MustParsePrefix("127.0.0.100/32"), Device: "eth0"}
+	cfg, _ := configs.Load(s.path)
+	state := newState(cfg, map[string]vrrp.State{"web": vrrp.Master}, nil)
+	if err := state.write(cfg.Director.StateDir); err != nil {
+		t.Fatal(err)
+	}
+	s.host.held[address] = true
+	s.run()
+	s.eventually(func() error {
+		if vr := s.status().VirtualRouters[0]; vr.State != "master" {
+			return fmt.Errorf("router %+v, want master", vr)
+		}
+		return nil
+	})
+	s.host.mu.Lock()
+	defer s.host.mu.Unlock()
+	if len(s.host.did) > 0 {
+		t.Errorf("addresses were touched: %v", s.host.did)
+	}
+}
+
+func TestStopHandsOverAndIsRemembered(t *testing.T) {
+	s := newSite(t)
+	_, stop := s.run()
+	s.eventually(func() error {
+		if vr := s.status().VirtualRouters[0]; vr.State != "master" {
+			return fmt.Errorf("router %+v, want master", vr)
+		}
+		return nil
+	})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"hold 127.0.0.100/32 dev eth0", "release 127.0.0.100/32 dev eth0"}; !slices.Equal(s.host.did, want) {
+		t.Errorf("addresses: %v, want %v", s.host.did, want)
+	}
+	cfg, _ := configs.Load(s.path)
+	state, err := ReadState(cfg.Director.StateDir)
+	if err != nil || state.master(cfg.VirtualRouters[0]) {
+		t.Errorf("state %+v, %v: want no master", state, err)
+	}
+}
+
+func TestOneDirectorPerNamespace(t *testing.T) {
+	s := newSite(t)
+	s.run()
+	cfg, _ := configs.Load(s.path)
+	other := *cfg
+	other.Director.ControlSocket = filepath.Join(t.TempDir(), "other.sock")
+	log := NewLog(io.Discard, "text", false)
+	defer log.Close()
+	d := New(Options{Config: &other, Log: log.Logger, Level: log.Level, Host: s.host, Dial: dialSilence, OpenTable: s.open})
+	if err := d.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another holdfast runs in this network namespace") {
+		t.Errorf("error %v, want that another one runs", err)
+	}
+}
+
+func TestControlSocketTakesThePlaceOfADeadOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run", "control.sock")
+	c, err := listenControl(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.listener.(*net.UnixListener).SetUnlinkOnClose(false)
+	c.Close()
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("the test needs a socket that was left over: %v", err)
+	}
+	c, err = listenControl(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := listenUnix(path); err == nil || !strings.Contains(err.Error(), "another process answers") {
+		t.Errorf("error %v, want that another process answers", err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := listenUnix(file); err == nil || !strings.Contains(err.Error(), "no socket") {
+		t.Errorf("error %v, want that a file is in the way", err)
+	}
+}
+
+func TestProbesAndMetrics(t *testing.T) {
+	s := newSite(t)
+	d, _ := s.run()
+	s.tableHas("web1=1 web2=1")
+	s.eventually(func() error {
+		if code, body := s.get("/readyz"); code != http.StatusOK {
+			return fmt.Errorf("readyz: %d %s", code, body)
+		}
+		return nil
+	})
+	if code, body := s.get("/healthz"); code != http.StatusOK {
+		t.Errorf("healthz: %d %s", code, body)
+	}
+	d.beat.Store(time.Now().Add(-time.Minute).UnixNano())
+	if problem := d.alive(); !strings.Contains(problem, "last seen alive") {
+		t.Errorf("a stuck loop: %q", problem)
+	}
+	problems, err := testutil.GatherAndLint(d.metrics.registry)
+	if err != nil || len(problems) > 0 {
+		t.Errorf("lint: %v, %v", problems, err)
+	}
+	_, body := s.get("/metrics")
+	for _, line := range []string{
+		`holdfast_virtual_router_state{state="backup",virtual_router="web"}`,
+		`holdfast_virtual_router_priority{kind="effective",virtual_router="web"} 100`,
+		`holdfast_virtual_router_adverts_refused_total{reason="checksum",virtual_router="web"} 0`,
+		`holdfast_check_up{check="http",real_server="web1",virtual_server="web"} 1`,
+		`holdfast_real_server_up{real_server="web2",virtual_server="web"} 1`,
+		`holdfast_virtual_server_up{virtual_server="web"} 1`,
+		`holdfast_ipvs_operations_total{op="add_destination",result="done"} 2`,
+		`holdfast_ipvs_foreign_services 0`,
+		`holdfast_config_last_reload_successful 1`,
+	} {
+		if !strings.Contains(body, line) {
+			t.Errorf("/metrics lacks %s", line)
+		}
+	}
+}
+
+func TestReloadMovesTheHTTPListener(t *testing.T) {
+	s := newSite(t)
+	s.run()
+	s.eventually(func() error {
+		if code, body := s.get("/healthz"); code != http.StatusOK {
+			return fmt.Errorf("healthz: %d %s", code, body)
+		}
+		return nil
+	})
+	taken := s.servers[0].addr()
+	old := s.web
+	s.web = taken
+	s.write(1)
+	if _, err := s.client.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "address already in use") {
+		t.Errorf("error %v, want that the address is in use", err)
+	}
+	s.web = old
+	if code, _ := s.get("/healthz"); code != http.StatusOK {
+		t.Error("the old listener is gone after a refused reload")
+	}
+	s.web = ""
+	s.write(1)
+	if _, err := s.client.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.web = old
+	s.eventually(func() error {
+		if code, _ := s.get("/healthz"); code != 0 {
+			return errors.New("the listener answers although it was turned off")
+		}
+		return nil
+	})
+}
+
+func TestLogNeverWaits(t *testing.T) {
+	r, w := io.Pipe() // nobody reads
+	log := NewLog(w, "json", false)
+	for range 2 * logQueue {
+		log.Info("line")
+	}
+	if log.dropped.Load() == 0 {
+		t.Error("nothing was dropped")
+	}
+	go func() { _, _ = io.Copy(io.Discard, r) }()
+	log.Close()
+}
+
+func TestPlan(t *testing.T) {
+	cfg := parse(t, routerOnly+strings.ReplaceAll(twoServers, "%s", ""))
+	foreign := ipvs.Service{Key: ipvs.Key{Address: netip.MustParseAddr("10.9.9.9"), Port: 80, Protocol: ipvs.TCP}, Scheduler: "rr"}
+	old := ipvs.Key{Address: netip.MustParseAddr("10.0.0.100"), Port: 81, Protocol: ipvs.TCP}
+	web1 := ipvs.Destination{Address: netip.MustParseAddrPort("10.0.0.21:80"), Forward: ipvs.DR, Weight: 1}
+	table := []ipvs.Service{
+		foreign, {Key: old, Scheduler: "rr"},
+		{Key: cfg.VirtualServers[0].Key, Scheduler: "wrr", Destinations: []ipvs.Destination{web1}},
+	}
+	last := State{Services: []ServiceKey{{netip.MustParseAddrPort("10.0.0.100:81"), "tcp"}}}
+	last.VirtualRouters = []RouterState{{Addresses: []AddressState{{netip.MustParsePrefix("10.0.0.99/32"), "eth0"}}}}
+	allThere := func([]vrrp.Address) []vrrp.Address { return nil }
+	p := MakePlan(cfg, table, last, allThere)
+	if got, want := strings.Join(p.Operations, "; "), "-e -t 10.0.0.100:80 -r 10.0.0.21:80 -g -w 3; -D -t 10.0.0.100:81"; got != want {
+		t.Errorf("operations %s\nwant       %s", got, want)
+	}
+	if len(p.Later) != 1 || p.Later[0].Server != "web2" || p.Foreign != 1 || len(p.Held) != 2 || len(p.Remove) != 1 {
+		t.Errorf("plan %+v", p)
+	}
+}
