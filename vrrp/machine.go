@@ -129,6 +129,7 @@ func (m *Machine) Start(now time.Time, delay time.Duration, resume bool) []Actio
 		m.enter(now, Backup, "was master before the restart")
 		m.holding, m.resuming = true, true
 		m.timer = now.Add(m.p.Interval)
+		m.expiry = "was master before the restart, and heard no other"
 		return nil
 	}
 	if m.p.Priority == 255 && delay == 0 && m.ready {
