@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	readPeriod = 5 * time.Second        // IPVS sends no events: drift is found by reading
-	readShare  = 20                     // at most one part in 20 of the time is spent on reading
-	firstRetry = 100 * time.Millisecond // doubled after each attempt that fails
+	readPeriod = 4500 * time.Millisecond // IPVS sends no events: drift is found by reading, and mended within 5 s
+	readShare  = 20                      // at most one part in 20 of the time is spent on reading
+	firstRetry = 100 * time.Millisecond  // doubled after each attempt that fails
 	lastRetry  = 5 * time.Second
 	statsAge   = time.Second
 

@@ -155,16 +155,16 @@ func TestReconcilerMendsDrift(t *testing.T) {
 		r.set(pair)
 		key := ipvstest.Parse(pair)[0].Key
 		for i := range 3 {
-			time.Sleep(4 * time.Second) // drift comes 4 s after a reading and 1 s before the next
+			time.Sleep(4 * time.Second) // drift comes 4 s after a reading and 0.5 s before the next
 			if err := r.table.Apply(t.Context(), ipvs.Op{Kind: ipvs.DeleteService, Service: key}); err != nil {
 				t.Fatal(err)
 			}
 			r.last(t)
-			time.Sleep(time.Second)
+			time.Sleep(500 * time.Millisecond)
 			synctest.Wait()
 			want := ipvs.Counts{ipvs.AddService: 1, ipvs.AddDestination: 2}
 			report, times := r.last(t)
-			if report.Drift != want || report.Done != want || !slices.Equal(times, []time.Duration{time.Duration(i+1) * 5 * time.Second}) {
+			if report.Drift != want || report.Done != want || !slices.Equal(times, []time.Duration{time.Duration(i+1) * 4500 * time.Millisecond}) {
 				t.Errorf("got %+v at %v, want drift %s at the next reading", report, times, want)
 			}
 			if r.table.String() != pair {
