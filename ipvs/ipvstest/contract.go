@@ -5,6 +5,7 @@ package ipvstest
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 
