@@ -211,7 +211,7 @@ func TestReconcilerBacksOff(t *testing.T) {
 		synctest.Wait()
 		report, times := r.last(t)
 		var want []time.Duration
-		for _, ms := range []int{0, 100, 300, 700, 1500, 3100, 6300, 11300, 16300, 21300, 26300} {
+		for _, ms := range []int{0, 100, 300, 700, 1500, 3100, 6300, 11300, 16300, 20800, 25300, 29800} {
 			want = append(want, time.Duration(ms)*time.Millisecond)
 		}
 		if !slices.Equal(times, want) {
