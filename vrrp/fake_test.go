@@ -109,6 +109,22 @@ func (w *world) call(name, format string, args ...any) error {
 	return err
 }
 
+// fails makes a call fail, or work again.
+func (w *world) fails(call string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fail[call] = err
+}
+
+// blocks makes a call hang until its result is closed.
+func (w *world) blocks(call string) (hung chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	hung = make(chan struct{})
+	w.block[call] = hung
+	return hung
+}
+
 func (w *world) Link(device string) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -206,7 +222,6 @@ type fakeConn struct {
 	closed  chan struct{}
 	slow    time.Duration // each Read takes as long
 	endless bool          // there is always one more packet of junk
-	stall   chan struct{} // Write blocks until this is closed
 }
 
 type datagram struct {
@@ -276,11 +291,7 @@ func (c *fakeConn) Write(b []byte, dst netip.Addr) error {
 	if dst != groupIPv4 {
 		to = fmt.Sprint(" to ", dst)
 	}
-	c.w.note("send %d%s", a.Priority, to)
-	if c.stall != nil {
-		<-c.stall
-	}
-	return nil
+	return c.w.call("send", " %d%s", a.Priority, to)
 }
 
 func (c *fakeConn) Close() error {

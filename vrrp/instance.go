@@ -152,11 +152,12 @@ func (i *Instance) Run(ctx context.Context) error {
 		select {
 		case <-done:
 			done = nil
-			i.do(i.machine.Stop(time.Now()))
+			now := time.Now()
+			i.do(now, i.machine.Stop(now))
 		case <-i.readable:
 			i.drain(drainMost)
 		case <-i.wake:
-			i.do(i.machine.CatchUp(time.Now()))
+			i.catchUp()
 			i.refresh(done == nil)
 		case <-timer.C:
 			i.expire(done == nil)
@@ -172,7 +173,7 @@ func (i *Instance) expire(stopping bool) {
 	now := time.Now()
 	if due(i.retry, now) {
 		i.retry = time.Time{}
-		i.do(i.machine.CatchUp(now))
+		i.catchUp()
 		i.refresh(stopping)
 	}
 	if !due(i.machine.Deadline(), now) {
@@ -181,7 +182,14 @@ func (i *Instance) expire(stopping bool) {
 	if s, _, _ := i.machine.State(); s == Backup {
 		i.drain(drainAll)
 	}
-	i.do(i.machine.Tick(time.Now()))
+	now = time.Now()
+	i.do(now, i.machine.Tick(now))
+}
+
+// catchUp comes before all that is not by itself wise to a stall.
+func (i *Instance) catchUp() {
+	now := time.Now()
+	i.do(now, i.machine.CatchUp(now))
 }
 
 func (i *Instance) deadline() time.Time {
@@ -205,7 +213,7 @@ func (i *Instance) refresh(stopping bool) {
 	}
 	i.machine.SetReady(in.Ready)
 	if err := i.usable(in); err != nil {
-		i.do(i.machine.Fail(now, err.Error()))
+		i.do(now, i.machine.Fail(now, err.Error()))
 		i.close()
 		i.retry = now.Add(retryEvery)
 		return
@@ -215,9 +223,9 @@ func (i *Instance) refresh(stopping bool) {
 		return
 	}
 	if i.machine.resuming && len(i.o.Host.Missing(i.cfg.Addresses)) > 0 {
-		i.do(i.machine.Lost(now))
+		i.do(now, i.machine.Lost(now))
 	}
-	i.do(nil)
+	i.do(now, nil)
 }
 
 // usable opens the connection if need be, and says what keeps this router out of the election.
@@ -250,7 +258,7 @@ func (i *Instance) start(now time.Time) {
 		delay = i.cfg.StartupDelay
 		resume = i.o.Resume && i.o.Host.Lease(i.cfg.Addresses) > i.cfg.Interval
 	}
-	i.do(i.machine.Start(now, delay, resume))
+	i.do(now, i.machine.Start(now, delay, resume))
 }
 
 // listen tells the loop that there is something to read. It ends when the connection is closed.
@@ -305,7 +313,7 @@ func (i *Instance) receive(b []byte, h Header) {
 		}
 		s.hear(h.Src, a, now)
 	})
-	i.do(i.machine.Receive(now, h.Src, a))
+	i.do(now, i.machine.Receive(now, h.Src, a))
 }
 
 // accept is RFC 9568 section 7.1: what of it needs the configuration, and Parse.
@@ -341,8 +349,9 @@ func (i *Instance) refuse(err error, h Header) {
 	}
 }
 
-// do carries out what the machine wants: adverts at once, all else through the keeper.
-func (i *Instance) do(acts []Action) {
+// do carries out what the machine wanted at the time now: adverts at once, all else through the keeper. If this takes
+// long, the order to the keeper is old when it is given.
+func (i *Instance) do(now time.Time, acts []Action) {
 	for _, a := range acts {
 		switch a.Kind {
 		case SendAdvert:
@@ -355,7 +364,7 @@ func (i *Instance) do(acts []Action) {
 	}
 	if !i.machine.resuming {
 		i.last.hold, i.last.quiet = i.machine.Holding(), i.machine.Silent()
-		i.last.at, i.last.valid = time.Now(), i.machine.MasterDownInterval()
+		i.last.at, i.last.valid = now, i.machine.MasterDownInterval()
 		i.last.cfg = i.cfg
 		i.keeper.set(i.last)
 	}

@@ -30,8 +30,7 @@ func TestInstanceBecomesMaster(t *testing.T) {
 func TestAdvertsDoNotWaitForTheHost(t *testing.T) {
 	for _, call := range []string{"hold", "announce"} {
 		test(t, func(t *testing.T, w *world) {
-			hung := make(chan struct{})
-			w.block[call] = hung
+			hung := w.blocks(call)
 			w.run(config())
 			w.until(6500 * ms)
 			want := []string{"0s init -> backup", "3.21875s backup -> master", "3.21875s send 200", "3.21875s hold[.100] for 0s"}

@@ -38,6 +38,7 @@ type keeper struct {
 
 	// Owned by run's goroutine.
 	done     order     // as far as it was carried out
+	held     []Address // have been installed
 	gone     []Address // no longer configured, and still to be removed
 	renewed  time.Time
 	schedule Schedule
@@ -105,7 +106,7 @@ func (k *keeper) step(now time.Time) {
 	switch {
 	case !o.hold:
 		k.schedule.Stop()
-		k.done = o
+		k.done, k.held = o, nil
 		k.note(k.host.Release(o.cfg.Addresses))
 	case now.Sub(o.at) <= o.valid:
 		k.hold(now, o)
@@ -129,8 +130,11 @@ func (k *keeper) hold(now time.Time, o order) {
 		still := k.host.Missing(o.cfg.Addresses)
 		back, missing = without(missing, still), still
 	}
-	if !begins && len(back) > 0 {
-		k.restored(o, back)
+	if !begins {
+		k.restored(back)
+	}
+	if len(missing) == 0 {
+		k.held = o.cfg.Addresses
 	}
 	switch {
 	case o.quiet:
@@ -148,9 +152,9 @@ func (k *keeper) hold(now time.Time, o order) {
 	}
 }
 
-// restored tells of addresses that someone else had removed; those that a reload added are no news.
-func (k *keeper) restored(o order, back []Address) {
-	ours := without(back, without(back, k.done.cfg.Addresses))
+// restored tells of addresses that someone else had removed; others of those that are back were never there.
+func (k *keeper) restored(back []Address) {
+	ours := without(back, without(back, k.held))
 	if len(ours) == 0 {
 		return
 	}
