@@ -40,9 +40,6 @@ func runDirector(ctx context.Context, g *globals) error {
 	if diags.Errors() > 0 {
 		return fmt.Errorf("run %s: %s: correct the configuration and start again", g.config, plural(diags.Errors(), "error"))
 	}
-	if g.socket != "" {
-		cfg.Director.ControlSocket = g.socket
-	}
 	log := director.NewLog(os.Stderr, cfg.Log.Format, term.IsTerminal(int(os.Stderr.Fd())))
 	defer log.Close()
 	network, err := vrrp.OpenNetwork(log.Logger)
@@ -52,9 +49,8 @@ func runDirector(ctx context.Context, g *globals) error {
 	defer network.Close()
 	version := builtVersion()
 	d := director.New(director.Options{
-		Config: cfg, Log: log.Logger, Level: log.Level, Host: network, Dial: network.Dial,
-		OpenTable: openTable,
-		Version:   director.Version{Version: version.Version, Revision: version.Revision, Go: version.Go},
+		Config: cfg, Socket: g.socket, Log: log.Logger, Level: log.Level, Host: network, Dial: network.Dial, OpenTable: openTable,
+		Version: director.Version{Version: version.Version, Revision: version.Revision, Go: version.Go},
 	})
 	return runUntilSignal(ctx, d, network)
 }
@@ -67,29 +63,30 @@ func runUntilSignal(ctx context.Context, d *director.Director, network *vrrp.Net
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 
-	inner, stopAll := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer stopAll()
-	wg.Go(func() { _ = network.Run(inner) })
-
-	leave, handOver := context.WithCancel(ctx)
+	// The network is watched until the director has handed over.
+	watch, stopWatch := context.WithCancel(ctx)
+	defer stopWatch()
+	run, handOver := context.WithCancel(ctx)
 	defer handOver()
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = network.Run(watch) })
 	done := make(chan error, 1)
-	wg.Go(func() { done <- d.Run(leave) })
+	go func() { done <- d.Run(run) }()
 	for {
 		select {
 		case err := <-done:
+			stopWatch()
+			wg.Wait()
 			return err
 		case s := <-signals:
-			if s == syscall.SIGHUP {
-				wg.Go(func() { _, _ = d.Reload(leave) }) // the director tells how it ended
-				continue
+			switch {
+			case s == syscall.SIGHUP:
+				wg.Go(func() { _, _ = d.Reload(run) }) // the director tells how it ended
+			case run.Err() != nil:
+				return errors.New("stopped at once by a second signal: the addresses go with the end of their lease")
+			default:
+				handOver()
 			}
-			if leave.Err() != nil {
-				return &exitError{code: exitFailed, cause: errors.New("stopped at once by a second signal")}
-			}
-			handOver()
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ import (
 // Options is what a director works with.
 type Options struct {
 	Config *configs.Config
+	Socket string // instead of the configuration's control socket; empty: as configured
 	Log    *slog.Logger
 	// Level is set from the configuration, also by a reload.
 	Level *slog.LevelVar
@@ -69,7 +71,7 @@ type Director struct {
 	owned     map[ipvs.Key]bool // in the configuration, or perhaps still in the table
 	report    ipvs.Report       // the newest
 	drift     int               // what others changed, summed up over all reports
-	noIPVS    bool
+	unusable  error // why nothing can be balanced here; nil: it can
 	ready     bool // every check has run once
 	saved     State
 	stopping  bool
@@ -106,6 +108,7 @@ func New(o Options) *Director {
 		health: make(map[checker.Key]checker.Change), owned: make(map[ipvs.Key]bool),
 	}
 	d.loaded = d.started
+	d.override(d.cfg)
 	d.o.Level.Set(o.Config.Log.Level)
 	d.metrics = newMetrics(d)
 	d.checks = checker.NewSet(checker.Options{
@@ -115,6 +118,13 @@ func New(o Options) *Director {
 	})
 	d.table = ipvs.NewReconciler(o.Log, o.OpenTable, func(r ipvs.Report) { d.inbox.put(r) })
 	return d
+}
+
+// override applies what the command line says over the configuration.
+func (d *Director) override(cfg *configs.Config) {
+	if d.o.Socket != "" {
+		cfg.Director.ControlSocket = d.o.Socket
+	}
 }
 
 // Run works until ctx ends, then hands over and returns. The IPVS table is left as it is.
@@ -217,13 +227,19 @@ func (d *Director) transition(t vrrp.Transition) {
 	})
 }
 
-// reported notes what the reconciler found. Without IPVS in the kernel the routers of our services are in fault.
+// reported notes what the reconciler found. Where nothing can be balanced, the routers of our services are in fault.
 func (d *Director) reported(r ipvs.Report) {
 	d.metrics.reconciled(r)
 	d.report = r
 	d.drift += r.Drift.Total()
-	if noIPVS := errors.Is(r.Err, ipvs.ErrNoIPVS); noIPVS != d.noIPVS {
-		d.noIPVS = noIPVS
+	was := d.unusable
+	d.unusable = nil
+	for _, reason := range []error{ipvs.ErrNoIPVS, os.ErrPermission} {
+		if errors.Is(r.Err, reason) {
+			d.unusable = reason
+		}
+	}
+	if d.unusable != was {
 		d.tellRouters()
 	}
 	if r.Err == nil { // what was to be deleted is
@@ -325,8 +341,8 @@ func (d *Director) start(vr vrrp.Config, after <-chan struct{}, resume bool) {
 func (d *Director) input(vr vrrp.Config) vrrp.Input {
 	in := vrrp.Input{Config: vr, Ready: d.ready}
 	needs := slices.ContainsFunc(d.cfg.VirtualServers, func(vs configs.VirtualServer) bool { return vs.VirtualRouter == vr.Name })
-	if d.noIPVS && needs {
-		in.Fault = "its services cannot be balanced: " + ipvs.ErrNoIPVS.Error()
+	if d.unusable != nil && needs {
+		in.Fault = "its services cannot be balanced: " + d.unusable.Error()
 	}
 	return in
 }

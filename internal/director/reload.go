@@ -34,6 +34,7 @@ func (d *Director) Reload(ctx context.Context) (Reload, error) {
 	err := diags.Err()
 	if callErr := d.call(ctx, func() {
 		if err == nil {
+			d.override(cfg)
 			result, err = d.apply(cfg)
 		}
 		d.reloaded(result, err)
