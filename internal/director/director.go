@@ -71,8 +71,8 @@ type Director struct {
 	owned     map[ipvs.Key]bool // in the configuration, or perhaps still in the table
 	report    ipvs.Report       // the newest
 	drift     int               // what others changed, summed up over all reports
-	unusable  error // why nothing can be balanced here; nil: it can
-	ready     bool // every check has run once
+	unusable  error             // why nothing can be balanced here; nil: it can
+	ready     bool              // every check has run once
 	saved     State
 	stopping  bool
 	running   sync.WaitGroup // the instances
