@@ -159,7 +159,7 @@ func (c *rawConn) Wait() error {
 	})
 }
 
-// Read implements Conn. Lengths are those of the IP header: a short frame was padded on its way.
+// Read implements Conn. The kernel has checked the IP header, and cut off what padded a short frame.
 func (c *rawConn) Read(b []byte) (int, Header, error) {
 	var n int
 	var err error
@@ -175,12 +175,7 @@ func (c *rawConn) Read(b []byte) (int, Header, error) {
 		return 0, Header{}, fmt.Errorf("read advert: %w", err)
 	}
 	p := c.packet[:n]
-	if n < 20 {
-		return 0, Header{}, ErrNothing
-	}
-	length := min(int(p[0]&0xf)*4, n)
-	total := max(length, min(int(p[2])<<8|int(p[3]), n))
-	return copy(b, p[length:total]), Header{
+	return copy(b, p[int(p[0]&0xf)*4:]), Header{
 		Src: netip.AddrFrom4([4]byte(p[12:16])), Dst: netip.AddrFrom4([4]byte(p[16:20])), TTL: p[8],
 	}, nil
 }

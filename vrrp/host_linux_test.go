@@ -143,10 +143,15 @@ func TestLinksAreFollowed(t *testing.T) {
 	eth0, err := nl.LinkByName("eth0")
 	must(err)
 	must(nl.LinkSetMaster(eth0, bridge))
+	gone := false
+	stop := n.Watch(func() { gone = gone || n.links["eth0"].index == 0 })
 	must(nl.LinkSetNoMaster(eth0))
 	must(nl.LinkDel(bridge))
 	poll(t, 2*time.Second, "the bridge goes", func() bool { _, err := n.Link("br1"); return err != nil })
 	is("out of the bridge", "")
+	if stop(); gone {
+		t.Error("out of the bridge: gone for a moment")
+	}
 
 	must(nl.LinkSetDown(eth0))
 	must(nl.LinkSetName(eth0, "lan0"))
