@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// A bound is a figure and what it may be.
+type bound struct {
+	What  string  `json:"what"`
+	Unit  string  `json:"unit"` // "s", or empty for a count
+	Value float64 `json:"value"`
+	Least float64 `json:"least"`
+	Most  float64 `json:"most"`
+}
+
+// atMost bounds a count.
+func atMost(what string, value, most int) bound {
+	return bound{what, "", float64(value), 0, float64(most)}
+}
+
+// exactly bounds a count from both sides.
+func exactly(what string, value, want int) bound {
+	return bound{what, "", float64(value), float64(want), float64(want)}
+}
+
+// within bounds a time.
+func within(what string, value, most time.Duration) bound {
+	return bound{what, "s", value.Seconds(), 0, most.Seconds()}
+}
+
+func (b bound) held() bool { return b.Least <= b.Value && b.Value <= b.Most }
+
+// String is the figure and the bound, for the table.
+func (b bound) String() string {
+	limit := b.figure(b.Most)
+	if b.Least > 0 && b.Least < b.Most {
+		limit = b.figure(b.Least) + " to " + limit
+	}
+	return fmt.Sprintf("%s %s (bound %s)", b.What, b.figure(b.Value), limit)
+}
+
+func (b bound) figure(v float64) string {
+	if b.Unit == "" {
+		return fmt.Sprint(v)
+	}
+	return seconds(v)
+}
+
+// seconds is a time as a person reads it: milliseconds below one second.
+func seconds(v float64) string {
+	if math.Abs(v) < 0.9995 {
+		return fmt.Sprintf("%.0f ms", v*1000)
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%.2f", v), "0") + " s"
+}
+
+// A row is a scenario's result.
+type row struct {
+	Setup      string         `json:"setup"`
+	Scenario   string         `json:"scenario"`
+	Requests   int            `json:"requests"`
+	Lost       int            `json:"lost"`
+	LongestGap float64        `json:"longest_gap_seconds"`
+	Holders    []string       `json:"holders"` // at the end
+	Servers    map[string]int `json:"servers"` // answers by real server
+	Errors     map[string]int `json:"errors"`  // lost requests by reason
+	Late       float64        `json:"late_seconds"`
+	Bounds     []bound        `json:"bounds"`
+	Failure    string         `json:"failure"` // why the scenario could not be finished
+	OK         bool           `json:"ok"`
+	Keepalived string         `json:"keepalived"` // what keepalived 2.2.7 does there, measured on another day
+}
+
+func newRow(setup, scenario, keepalived string, o *outcome, bounds []bound, err error) row {
+	r := row{Setup: setup, Scenario: scenario, Keepalived: keepalived, Bounds: bounds, OK: err == nil, Holders: []string{}}
+	if o != nil {
+		r.Requests, r.Lost, r.LongestGap = o.Requests, o.Lost, o.LongestGap.Seconds()
+		r.Servers, r.Errors, r.Late = o.Servers, o.Errors, o.Late.Seconds()
+		r.Holders = append(r.Holders, o.holders()...)
+	}
+	if err != nil {
+		r.Failure = oneLine(err)
+	}
+	for _, b := range bounds {
+		r.OK = r.OK && b.held()
+	}
+	return r
+}
+
+// verdict is the row's last cell.
+func (r row) verdict() string {
+	if r.Failure != "" {
+		return "FAILED: " + r.Failure
+	}
+	word, shown := "ok: ", make([]string, 0, len(r.Bounds))
+	if !r.OK {
+		word = "MISSED: "
+	}
+	for _, b := range r.Bounds {
+		if r.OK || !b.held() {
+			shown = append(shown, b.String())
+		}
+	}
+	text := word + strings.Join(shown, "; ")
+	if !r.OK && r.Lost > 0 {
+		text += fmt.Sprintf("; lost by %v", r.Errors)
+	}
+	if r.Late > busy.Seconds() {
+		text += fmt.Sprintf("; the client itself was up to %s late: this machine was busy", seconds(r.Late))
+	}
+	return text
+}
+
+// busy is how late the load may start a request before the report mentions it.
+const busy = 50 * time.Millisecond
+
+// A reporter shows rows as they come.
+type reporter interface {
+	row(row)
+	end() error
+}
+
+// A table is for people.
+type table struct {
+	out    io.Writer
+	setup  string
+	start  time.Time
+	missed int
+	rows   int
+}
+
+const tableFormat = "  %-34s %8s %5s  %9s  %-8s  %-18s  %s\n"
+
+func (t *table) row(r row) {
+	if t.rows == 0 {
+		fmt.Fprintf(t.out, tableFormat, "scenario", "requests", "lost", "gap", "holds", "keepalived [1]", "verdict")
+	}
+	if r.Setup != t.setup {
+		t.setup = r.Setup
+		fmt.Fprintf(t.out, "%s\n", r.Setup)
+	}
+	t.rows++
+	if !r.OK {
+		t.missed++
+	}
+	holders := cmp.Or(strings.Join(r.Holders, "+"), "nobody")
+	fmt.Fprintf(t.out, tableFormat, r.Scenario, fmt.Sprint(r.Requests), fmt.Sprint(r.Lost), seconds(r.LongestGap),
+		holders, cmp.Or(r.Keepalived, "-"), r.verdict())
+}
+
+func (t *table) end() error {
+	said := "every bound held"
+	if t.missed > 0 {
+		said = fmt.Sprintf("%d of them MISSED a bound", t.missed)
+	}
+	_, err := fmt.Fprintf(t.out, "\n%d rows in %s, %s.\n\n%s", t.rows, time.Since(t.start).Round(time.Second), said, legend)
+	return err
+}
+
+const legend = `requests  one new connection every 10 ms, given up after 200 ms
+gap       longest time without a completed answer; 10 to 30 ms is none
+holds     who has the virtual address at the end
+[1]       keepalived 2.2.7 (Debian 12) at the same fault, measured apart from this run, on 2026-11-20: docs/lab.md
+`
+
+// width is the number of characters, for tests of the table's shape.
+func width(s string) int { return utf8.RuneCountInString(s) }
+
+// A jsonReport is for programs: one object, when all is over.
+type jsonReport struct {
+	out   io.Writer
+	start time.Time
+	rows  []row
+}
+
+func (j *jsonReport) row(r row) { j.rows = append(j.rows, r) }
+
+func (j *jsonReport) end() error {
+	ok := true
+	for _, r := range j.rows {
+		ok = ok && r.OK
+	}
+	enc := json.NewEncoder(j.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(struct {
+		OK      bool    `json:"ok"`
+		Seconds float64 `json:"duration_seconds"`
+		Rows    []row   `json:"rows"`
+	}{ok, time.Since(j.start).Seconds(), append([]row{}, j.rows...)})
+}

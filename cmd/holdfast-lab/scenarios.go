@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/holdfast-lb/holdfast/internal/drill"
+)
+
+// A scenario injects one fault, and what mends it, into a pair that is well, and reports a row for each.
+type scenario struct {
+	setup string
+	name  string
+	says  string // for --list
+	run   func(context.Context, *pair, rows) error
+}
+
+func (s scenario) id() string { return s.setup + "/" + s.name }
+
+// rows takes the result of one trial.
+type rows func(title, keepalived string, o *outcome, err error, bounds ...bound) error
+
+// scenarios in the order of the demo.
+var scenarios = []scenario{
+	{"dr", "quiet", "nothing happens", quiet},
+	{"dr", "server", "a real server's health fails, and returns", serverFails},
+	{"dr", "stop", "the master is stopped, and started again", plannedStop("60 lost", "", 2)},
+	{"dr", "cut", "the master's switch port is cut, and put back at several phases of the adverts", portCut(3800*time.Millisecond, "3.2-3.5 s", "1.7 s, 171 lost", .1, .45, .8)},
+	{"dr", "kill", "every process of the master is killed", kill},
+	{"dr", "hang", "the master is suspended for 10 s", hang},
+	{"dr", "restart", "the director is killed and started again at once", restart},
+	{"dr", "reload", "one weight is changed", reloadWeight},
+	{"dr", "mh", "planned stop with a scheduler that chooses alike on both directors", maglevStop},
+	{"dr100", "quiet", "nothing happens", quiet},
+	{"dr100", "cut", "the master's switch port is cut, and put back at several phases of the adverts", portCut(450*time.Millisecond, "305-360 ms", "1.6-11 s", 0, .2, .4, .6, .8)},
+	{"dr100", "stop", "the master is stopped, and started again", plannedStop("8 lost", "", 2)},
+	{"nat", "quiet", "nothing happens", quiet},
+	{"nat", "server", "a real server's health fails, and returns", serverFails},
+	{"nat", "stop", "the master is stopped, and started again", plannedStop("", "", 2)},
+	{"nat", "cut", "both of the master's switch ports are cut, and put back", portCut(3800*time.Millisecond, "", "", .3, .7)},
+	{"nat", "kill", "every process of the master is killed", kill},
+}
+
+func quiet(ctx context.Context, p *pair, report rows) error {
+	o, err := p.measure(ctx, func() error { return pause(ctx, 3*time.Second) })
+	return report("quiet", "", o, err, atMost("lost", o.Lost, 0))
+}
+
+func serverFails(ctx context.Context, p *pair, report rows) error {
+	const name = "web2"
+	server := p.web[1]
+	var failed, out, mended time.Time
+	o, err := p.measure(ctx, func() error {
+		failed = time.Now()
+		server.sick.Store(true)
+		if err := p.await(ctx, 15*time.Second, p.serverState(0, name, "down")); err != nil {
+			return err
+		}
+		out = time.Now().Add(100 * time.Millisecond) // the table follows the verdict
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+		mended = time.Now()
+		server.sick.Store(false)
+		return p.await(ctx, 15*time.Second, p.serverState(0, name, "up"))
+	})
+	if err != nil {
+		return report("server fails and returns", "", o, err)
+	}
+	back := drill.FirstFrom(o.samples, name, mended)
+	if back.IsZero() {
+		return report("server fails and returns", "", o, fmt.Errorf("%s got no request after it had come back", name))
+	}
+	// The first passed check may come at once, the last one that makes it up not before rise-1 intervals have gone.
+	returned := within("back after", back.Sub(mended), checkRise*checkInterval+200*time.Millisecond)
+	returned.Least = ((checkRise - 1) * checkInterval).Seconds()
+	return report("server fails and returns", "1.2-1.9 s, 1.9 s", o, nil,
+		atMost("lost", o.Lost, 0),
+		within("out after", drill.LastFrom(drill.Between(o.samples, failed, out), name).Sub(failed), checkFall*checkInterval+checkTimeout),
+		returned,
+		atMost("sent to it while out", drill.Summarize(drill.Between(o.samples, out, mended)).Servers[name], 0))
+}
+
+// plannedStop stops the master and starts it again.
+func plannedStop(keepalivedStop, keepalivedBack string, lost int) func(context.Context, *pair, rows) error {
+	return func(ctx context.Context, p *pair, report rows) error {
+		o, err := p.stop(ctx)
+		if err := report("planned stop of the master", keepalivedStop, o, err, atMost("lost", o.Lost, lost)); err != nil {
+			return err
+		}
+		o, err = p.failBack(ctx)
+		return report("planned fail-back", keepalivedBack, o, err, atMost("lost", o.Lost, lost))
+	}
+}
+
+// stop measures a planned stop of lb1.
+func (p *pair) stop(ctx context.Context) (*outcome, error) {
+	return p.measure(ctx, func() error {
+		if err := p.directors[0].signal(syscall.SIGTERM); err != nil {
+			return err
+		}
+		if err := p.directors[0].ended(ctx, 15*time.Second); err != nil {
+			return err
+		}
+		return p.await(ctx, 15*time.Second, p.master(1))
+	})
+}
+
+// failBack measures a start of lb1 until it is master again.
+func (p *pair) failBack(ctx context.Context) (*outcome, error) {
+	return p.measure(ctx, func() error {
+		if err := p.directors[0].start(ctx, p.binary); err != nil {
+			return err
+		}
+		return p.await(ctx, 30*time.Second, p.master(0))
+	})
+}
+
+// portCut cuts lb1 off, and puts it back at these parts of the interval after an advert of lb2.
+func portCut(gap time.Duration, keepalivedCut, keepalivedBack string, phases ...float64) func(context.Context, *pair, rows) error {
+	return func(ctx context.Context, p *pair, report rows) error {
+		o, err := p.measure(ctx, func() error { return p.cut(ctx) })
+		if err := report("switch port cut", keepalivedCut, o, err, within("gap", o.LongestGap, gap)); err != nil {
+			return err
+		}
+		for i, phase := range phases {
+			if i > 0 {
+				if err := p.cut(ctx); err != nil {
+					return err
+				}
+			}
+			o, err := p.measure(ctx, func() error { return p.putBack(ctx, phase) })
+			title := fmt.Sprintf("port back, %.0f %% after an advert", phase*100)
+			if err := report(title, keepalivedBack, o, err, within("gap", o.LongestGap, p.interval+200*time.Millisecond)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// cut cuts all ports of lb1, as a dead switch does, and waits until lb2 is master.
+func (p *pair) cut(ctx context.Context) error {
+	for _, port := range p.directors[0].ports {
+		if err := port.Cut(); err != nil {
+			return err
+		}
+	}
+	return p.await(ctx, 15*time.Second, func(ctx context.Context) error { return p.directors[1].is(ctx, "master") })
+}
+
+// putBack heals the ports of lb1 at that part of the interval after an advert of lb2, and waits until lb1 alone is master.
+func (p *pair) putBack(ctx context.Context, phase float64) error {
+	s, err := p.directors[1].api().Status(ctx)
+	if err != nil {
+		return err
+	}
+	// A master sends its first advert at once, and then one each interval.
+	since := time.Since(s.VirtualRouters[0].Since)
+	next := p.interval - since%p.interval
+	if err := pause(ctx, next+time.Duration(phase*float64(p.interval))); err != nil {
+		return err
+	}
+	for _, port := range p.directors[0].ports {
+		if err := port.Heal(); err != nil {
+			return err
+		}
+	}
+	return p.await(ctx, 15*time.Second, p.master(0))
+}
+
+// kill kills every process of lb1. Its kernel goes on forwarding, so clients notice only the hand-over.
+func kill(ctx context.Context, p *pair, report rows) error {
+	var killed time.Time
+	o, err := p.measure(ctx, func() error {
+		killed = time.Now()
+		if err := p.directors[0].host.Signal(syscall.SIGKILL); err != nil {
+			return err
+		}
+		return p.await(ctx, 15*time.Second, p.master(1))
+	})
+	err = report("master killed", "0 lost, never gone", o, err,
+		atMost("lost", o.Lost, 2), p.gone(o, killed))
+	if err != nil {
+		return err
+	}
+	o, err = p.failBack(ctx)
+	return report("killed master started again", "", o, err, atMost("lost", o.Lost, 2))
+}
+
+// gone bounds the time that lb1 still held the address after it had died.
+func (p *pair) gone(o *outcome, died time.Time) bound {
+	return within("address gone after", p.heldFor(o, died), p.lease()+500*time.Millisecond)
+}
+
+// heldFor is how long lb1 went on holding the address from a time on, at a stretch.
+func (p *pair) heldFor(o *outcome, from time.Time) time.Duration {
+	until := from
+	for _, s := range o.observations {
+		if s.At.Before(from) {
+			continue
+		}
+		until = s.At
+		if len(s.Holders) == 0 || s.Holders[0] != p.directors[0].name {
+			break
+		}
+	}
+	return until.Sub(from)
+}
+
+func hang(ctx context.Context, p *pair, report rows) error {
+	var stopped, resumed time.Time
+	o, err := p.measure(ctx, func() error {
+		stopped = time.Now()
+		if err := p.directors[0].host.Signal(syscall.SIGSTOP); err != nil {
+			return err
+		}
+		if err := pause(ctx, 10*time.Second); err != nil {
+			return err
+		}
+		resumed = time.Now()
+		if err := p.directors[0].host.Signal(syscall.SIGCONT); err != nil {
+			return err
+		}
+		return p.await(ctx, 30*time.Second, p.master(0))
+	})
+	return report("master hangs 10 s and resumes", "two holders 10 s", o, err,
+		atMost("lost", o.Lost, 5), p.gone(o, stopped),
+		within("two holders after it", drill.Shared(o.spans(resumed)), p.interval+300*time.Millisecond))
+}
+
+// restart kills the director and starts it again within the lease.
+func restart(ctx context.Context, p *pair, report rows) error {
+	const toMaster = `to="master"`
+	lb1, lb2 := p.directors[0], p.directors[1]
+	taken, err := lb2.metric(ctx, "holdfast_virtual_router_transitions_total", toMaster)
+	if err != nil {
+		return err
+	}
+	before, err := p.connections(ctx)
+	if err != nil {
+		return err
+	}
+	var after uint64
+	var operations, took float64
+	o, err := p.measure(ctx, func() error {
+		if err := lb1.host.Signal(syscall.SIGKILL); err != nil {
+			return err
+		}
+		if err := lb1.ended(ctx, 5*time.Second); err != nil {
+			return err
+		}
+		if err := lb1.start(ctx, p.binary); err != nil {
+			return err
+		}
+		if err := p.await(ctx, 15*time.Second, p.master(0), ready(lb1)); err != nil {
+			return err
+		}
+		if err := pause(ctx, p.masterDown()); err != nil { // in which the other one would have taken over
+			return err
+		}
+		if operations, err = lb1.metric(ctx, "holdfast_ipvs_operations_total", ""); err != nil {
+			return err
+		}
+		if took, err = lb2.metric(ctx, "holdfast_virtual_router_transitions_total", toMaster); err != nil {
+			return err
+		}
+		after, err = p.connections(ctx)
+		return err
+	})
+	reset := 0
+	if after < before+uint64(o.Requests)/2 {
+		reset = 1
+	}
+	return report("kill -9 and restart in the lease", "", o, err,
+		atMost("lost", o.Lost, 0), atMost("operations on IPVS", int(operations), 0), atMost("counters reset", reset, 0),
+		atMost("times the other one was master", int(took-taken), 0),
+		within("time without the address", drill.Without(drill.Spans(o.observations, time.Time{}), lb1.name), 0))
+}
+
+// ready holds when the director's first round of checks is done.
+func ready(d *directorHost) condition {
+	return func(ctx context.Context) error {
+		s, err := d.api().Status(ctx)
+		if err == nil && !s.Ready {
+			err = fmt.Errorf("%s is not ready", d.name)
+		}
+		return err
+	}
+}
+
+// reloadWeight changes the weight of one real server.
+func reloadWeight(ctx context.Context, p *pair, report rows) error {
+	const metric = "holdfast_ipvs_operations_total"
+	before, err := p.directors[0].metric(ctx, metric, "")
+	if err != nil {
+		return err
+	}
+	var after float64
+	o, err := p.measure(ctx, func() error {
+		changed := defaultOptions
+		changed.weights[0] = 3
+		if err := p.reload(ctx, changed); err != nil {
+			return err
+		}
+		return p.await(ctx, 5*time.Second, func(ctx context.Context) error {
+			after, err = p.directors[0].metric(ctx, metric, "")
+			if err == nil && after == before {
+				err = fmt.Errorf("no operation yet")
+			}
+			return err
+		})
+	})
+	if err == nil {
+		after, err = p.directors[0].metric(ctx, metric, "") // once more, after the lead-out
+	}
+	return report("reload that changes one weight", "1.2-3.7 s", o, err,
+		atMost("lost", o.Lost, 0), exactly("operations on IPVS", int(after-before), 1))
+}
+
+// maglevStop is the planned stop with mh, which chooses the same server for the same client on both directors, and
+// sloppy_tcp, which lets the new master take up connections whose first packet it has not seen.
+func maglevStop(ctx context.Context, p *pair, report rows) error {
+	for _, d := range p.directors {
+		d.host.Sysctl("net.ipv4.vs.sloppy_tcp", "1")
+		defer d.host.Sysctl("net.ipv4.vs.sloppy_tcp", "0")
+	}
+	if err := p.lab.Err(); err != nil {
+		return err
+	}
+	mh := defaultOptions
+	mh.scheduler, mh.flags = "mh", []string{"mh-port"}
+	if err := p.reload(ctx, mh); err != nil {
+		return err
+	}
+	if err := pause(ctx, time.Second); err != nil { // both tables follow
+		return err
+	}
+	o, err := p.stop(ctx)
+	if err := report("planned stop, mh and sloppy_tcp", "60 lost, with rr", o, err, atMost("lost", o.Lost, 0)); err != nil {
+		return err
+	}
+	o, err = p.failBack(ctx)
+	return report("fail-back, mh and sloppy_tcp", "", o, err, atMost("lost", o.Lost, 0))
+}
