@@ -121,8 +121,10 @@ var peer = addr("192.0.2.11") // keepalived's
 // interop is two hosts, .10 for us and .11 for keepalived, on a LAN, and its two forms of adverts.
 func interop(t *testing.T, f func(t *testing.T, us, them *netlab.Host, config func(priority uint8) Config, unicast bool)) {
 	requireKeepalived(t)
+	t.Parallel()
 	for _, form := range []string{"multicast", "unicast"} {
 		t.Run(form, func(t *testing.T) {
+			t.Parallel()
 			_, a, b := twoHosts(t)
 			f(t, a.Host, b.Host, func(priority uint8) Config {
 				c := config()

@@ -35,6 +35,7 @@ func TestLeaseIsRenewedWithTheAdverts(t *testing.T) {
 		test(t, func(t *testing.T, w *world) {
 			c := config()
 			c.Interval, c.Lease = tt.interval, 3*time.Second
+			c.Announcements.Refresh = 170 * ms // what else the keeper wakes up for renews nothing
 			w.have[vip(100)] = time.Minute
 			w.run(c, func(o *Options) { o.Resume = true }) // so that adverts are sent at whole intervals
 			w.until(9950 * ms)
@@ -130,28 +131,45 @@ func TestAnAddressThatCannotBeAddedIsTriedAgain(t *testing.T) {
 
 // After a stall nothing is advertised, renewed, restored or announced before the election has gone on: here it is held
 // up in a write, while the keeper is awake all the time.
-func TestStalledElectionHoldsNothing(t *testing.T) {
+func TestStalledElectionHoldsNothing(t *testing.T) { test(t, stalledElection) }
+
+// An order that was held up between decision and delivery is old, or the keeper would act on it.
+func TestOrderIsAsOldAsItsDecision(t *testing.T) {
 	test(t, func(t *testing.T, w *world) {
-		c := config()
-		c.Lease = 3 * time.Second
-		c.Announcements.Repeat, c.Announcements.Delay = 5, 5*time.Second
-		r := w.master(c)
+		i := NewInstance(Input{Config: config()}, Options{Host: w, Log: slog.New(slog.DiscardHandler), OnTransition: w.noteTransition})
+		i.cfg, i.machine = config(), newMaster(params(200))
+		i.conn, _ = w.Dial(i.cfg)
 		hung := w.blocks("send")
-		w.until(7 * time.Second)
-		w.change(func() { delete(w.have, vip(100)) })
-		w.conn().hear(lower, 150) // who has taken over meanwhile
-		w.until(14200 * ms)
-		w.wrote("4.21875s send 200")
-		w.change(func() { w.have[vip(100)] = 0 }) // so that it can be seen to go
-		w.forget()
+		go i.do(w.start, []Action{send(200)})
+		w.until(10 * time.Second)
 		close(hung)
-		w.wrote("14.2s master -> backup", "14.2s release[.100]")
-		if s := r.Status(); s.Reason != "takes over from 192.0.2.9, which has priority 150 against 200" || s.Received != 1 {
-			t.Errorf("got %q after %d adverts", s.Reason, s.Received)
+		synctest.Wait()
+		if o := i.keeper.order; !o.hold || !o.at.Equal(w.start) {
+			t.Errorf("got hold %v, given at %v", o.hold, o.at.Sub(w.start))
 		}
-		w.until(17 * time.Second)
-		w.wrote()
 	})
+}
+
+func stalledElection(t *testing.T, w *world) {
+	c := config()
+	c.Lease = 3 * time.Second
+	c.Announcements.Repeat, c.Announcements.Delay = 5, 5*time.Second
+	r := w.master(c)
+	hung := w.blocks("send")
+	w.until(7 * time.Second)
+	w.change(func() { delete(w.have, vip(100)) })
+	w.conn().hear(lower, 150) // who has taken over meanwhile
+	w.until(14200 * ms)
+	w.wrote("4.21875s send 200")
+	w.change(func() { w.have[vip(100)] = 0 }) // so that it can be seen to go
+	w.forget()
+	close(hung)
+	w.wrote("14.2s master -> backup", "14.2s release[.100]")
+	if s := r.Status(); s.Reason != "takes over from 192.0.2.9, which has priority 150 against 200" || s.Received != 1 {
+		t.Errorf("got %q after %d adverts", s.Reason, s.Received)
+	}
+	w.until(17 * time.Second)
+	w.wrote()
 }
 
 // The same, when it is the keeper that wakes up first: its order is too old to act on.

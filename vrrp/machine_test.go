@@ -304,6 +304,8 @@ func TestSetParamsOfAMaster(t *testing.T) {
 	is(t, m, Master, true, 920*ms) // the others must hear of the longer interval in time
 	wants(t, m.Tick(at(920*ms)), send(100))
 	is(t, m, Master, true, 1920*ms)
+	m.SetParams(at(1915*ms), faster)
+	is(t, m, Master, true, 1920*ms) // not put off
 }
 
 func TestSetParamsOfABackup(t *testing.T) {
