@@ -261,7 +261,7 @@ func (p *pair) await(ctx context.Context, timeout time.Duration, conditions ...c
 	})
 }
 
-// poll calls f every 20 ms until it returns nil.
+// poll calls f every 50 ms until it returns nil. More often would cost what the client needs.
 func poll(ctx context.Context, timeout time.Duration, f func() error) error {
 	deadline := time.Now().Add(timeout)
 	for {
@@ -272,7 +272,7 @@ func poll(ctx context.Context, timeout time.Duration, f func() error) error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("not within %s: %w", timeout, err)
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -291,6 +291,9 @@ func pause(ctx context.Context, d time.Duration) error {
 // master holds when director i alone is master and holds the address, and the other one, if it runs, is backup.
 func (p *pair) master(i int) condition {
 	return func(ctx context.Context) error {
+		if err := p.holdersAre(p.directors[i].name); err != nil {
+			return err
+		}
 		for k, d := range p.directors {
 			want := "backup"
 			if k == i {
@@ -302,7 +305,7 @@ func (p *pair) master(i int) condition {
 				return err
 			}
 		}
-		return p.holdersAre(p.directors[i].name)
+		return nil
 	}
 }
 
