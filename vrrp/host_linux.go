@@ -313,15 +313,11 @@ func (n *Network) Hold(addresses []Address, lease time.Duration) error {
 	for _, a := range addresses {
 		l, err := n.device(a)
 		if err == nil {
-			err = n.handle.AddrReplace(l, leased(a.Prefix, lease))
+			err = n.expect(l.Index, a.Prefix, true, func() error { return n.handle.AddrReplace(l, leased(a.Prefix, lease)) })
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("add address %v: %w", a, err))
-			continue
 		}
-		n.mu.Lock()
-		n.put(l.Index, a.Prefix, true)
-		n.mu.Unlock()
 	}
 	return errors.Join(errs...)
 }
@@ -339,17 +335,34 @@ func (n *Network) Release(addresses []Address) error {
 		}
 		l, err := n.device(a)
 		if err == nil {
-			err = n.handle.AddrDel(l, leased(a.Prefix, 0))
+			err = n.expect(l.Index, a.Prefix, false, func() error {
+				if err := n.handle.AddrDel(l, leased(a.Prefix, 0)); !errors.Is(err, unix.EADDRNOTAVAIL) {
+					return err
+				}
+				return nil
+			})
 		}
-		if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+		if err != nil {
 			errs = append(errs, fmt.Errorf("delete address %v: %w", a, err))
-			continue
 		}
-		n.mu.Lock()
-		n.put(l.Index, a.Prefix, false)
-		n.mu.Unlock()
 	}
 	return errors.Join(errs...)
+}
+
+// expect notes what a change is going to bring before it makes it: events of what others do after it then come after
+// it here, too.
+func (n *Network) expect(index int, p netip.Prefix, there bool, change func() error) error {
+	note := func(there bool) (changed bool) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return n.put(index, p, there)
+	}
+	changed := note(there)
+	err := change()
+	if err != nil && changed {
+		note(!there)
+	}
+	return err
 }
 
 // device is the library's idea of a link that we know by name.

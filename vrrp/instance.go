@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 )
@@ -99,12 +98,6 @@ type Instance struct {
 	buf      [2048]byte // more than an advert of 255 IPv4 addresses
 	out      []byte
 }
-
-// drainMost bounds how many packets are read in a row, so that a flood does not delay our own adverts.
-const drainMost = 64
-
-// drainAll is more packets than wait in a socket.
-const drainAll = 4096
 
 // retryEvery is how often an interface that cannot be used is tried again.
 const retryEvery = time.Second
@@ -261,92 +254,12 @@ func (i *Instance) start(now time.Time) {
 	i.do(now, i.machine.Start(now, delay, resume))
 }
 
-// listen tells the loop that there is something to read. It ends when the connection is closed.
-func (i *Instance) listen(c Conn) {
-	for c.Wait() == nil {
-		select {
-		case i.readable <- struct{}{}:
-		case <-i.quit:
-			return
-		}
-	}
-}
-
 func (i *Instance) close() {
 	if i.conn == nil {
 		return
 	}
 	_ = i.conn.Close()
 	i.conn = nil
-}
-
-// drain reads at most n packets.
-func (i *Instance) drain(n int) {
-	for ; n > 0 && i.conn != nil; n-- {
-		size, h, err := i.conn.Read(i.buf[:])
-		if errors.Is(err, ErrNothing) {
-			return
-		}
-		if err != nil {
-			// The link is gone, or was made anew: try with a new connection.
-			i.count(func(s *Status) { s.ReadErrors++ })
-			i.close()
-			i.retry = earlier(i.retry, time.Now().Add(retryEvery/10))
-			return
-		}
-		i.receive(i.buf[:size], h)
-	}
-}
-
-func (i *Instance) receive(b []byte, h Header) {
-	a, err := i.accept(b, h)
-	if err != nil {
-		i.refuse(err, h)
-		return
-	}
-	now := time.Now()
-	state, _, _ := i.machine.State()
-	i.count(func(s *Status) {
-		s.Received++
-		if state == Master {
-			s.OtherMasterSeen++
-		}
-		s.hear(h.Src, a, now)
-	})
-	i.do(now, i.machine.Receive(now, h.Src, a))
-}
-
-// accept is RFC 9568 section 7.1: what of it needs the configuration, and Parse.
-func (i *Instance) accept(b []byte, h Header) (Advert, error) {
-	group, least := groupIPv4, uint8(ttl)
-	if i.cfg.Unicast.Enabled() {
-		group, least = i.conn.Source(), i.cfg.Unicast.MinTTL
-	}
-	switch {
-	case h.Dst != group:
-		return Advert{}, RefusedDestination
-	case h.TTL < least:
-		return Advert{}, RefusedTTL
-	case h.Src == i.conn.Source():
-		return Advert{}, RefusedOwn
-	case i.cfg.Unicast.Enabled() && !slices.Contains(i.cfg.Unicast.Peers, h.Src):
-		return Advert{}, RefusedPeer
-	}
-	a, err := Parse(b, h)
-	if err == nil && a.ID != i.cfg.ID {
-		err = RefusedID
-	}
-	return a, err
-}
-
-// refuse counts a packet that nothing else comes of, and logs each reason once a minute.
-func (i *Instance) refuse(err error, h Header) {
-	reason, _ := errors.AsType[Refusal](err)
-	i.count(func(s *Status) { s.Refused[reason]++ })
-	if now := time.Now(); now.Sub(i.logged[reason]) > time.Minute {
-		i.logged[reason] = now
-		i.o.Log.Warn("advert refused", "reason", string(reason), "from", h.Src, "ttl", h.TTL)
-	}
 }
 
 // do carries out what the machine wanted at the time now: adverts at once, all else through the keeper. If this takes
