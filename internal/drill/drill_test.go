@@ -3,7 +3,11 @@
 package drill
 
 import (
+	"context"
+	"errors"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -138,5 +142,36 @@ func TestHolders(t *testing.T) {
 	}
 	if spans := Spans(observe("a", "b", "b"), epoch.Add(ms(60))); len(spans) != 1 || !spans[0].From.Equal(epoch.Add(ms(100))) {
 		t.Errorf("spans from 60 ms on: %v, want one from 100 ms", spans)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), ms(175))
+		defer cancel()
+		start := time.Now()
+		var got []Observation
+		w := Watch{Candidates: []Candidate{
+			{"a", func() (bool, error) { return time.Since(start) < ms(100), nil }},
+			{"b", func() (bool, error) { return time.Since(start) >= ms(50), nil }},
+		}}
+		if err := w.Run(ctx, func(o Observation) { got = append(got, o) }); err != nil {
+			t.Fatal(err)
+		}
+		want := []Observation{
+			{start, []string{"a"}}, {start.Add(ms(50)), []string{"a", "b"}}, {start.Add(ms(100)), []string{"b"}}, {start.Add(ms(150)), []string{"b"}},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("observations (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestWatchFails(t *testing.T) {
+	gone := errors.New("gone")
+	w := Watch{Candidates: []Candidate{{"a", func() (bool, error) { return false, gone }}}}
+	err := w.Run(t.Context(), func(Observation) { t.Error("recorded what nobody knows") })
+	if !errors.Is(err, gone) || !strings.Contains(err.Error(), "whether a holds") {
+		t.Errorf("error %v, want one that names a and wraps %v", err, gone)
 	}
 }
