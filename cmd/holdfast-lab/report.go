@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/holdfast-lb/holdfast/internal/drill"
 )
 
 // A bound is a figure and what it may be.
@@ -72,9 +74,11 @@ type row struct {
 	Requests   int            `json:"requests"`
 	Lost       int            `json:"lost"`
 	LongestGap float64        `json:"longest_gap_seconds"`
-	Holders    []string       `json:"holders"` // at the end
-	Servers    map[string]int `json:"servers"` // answers by real server
-	Errors     map[string]int `json:"errors"`  // lost requests by reason
+	Holders    []string       `json:"holders"`        // at the end
+	Shared     float64        `json:"shared_seconds"` // longest time with two holders
+	Unheld     float64        `json:"unheld_seconds"` // longest time with none
+	Servers    map[string]int `json:"servers"`        // answers by real server
+	Errors     map[string]int `json:"errors"`         // lost requests by reason
 	Late       float64        `json:"late_seconds"`
 	Bounds     []bound        `json:"bounds"`
 	Failure    string         `json:"failure"` // why the scenario could not be finished
@@ -91,6 +95,8 @@ func newRow(s *setup, scenario string, o *outcome, bounds []bound, err error) ro
 		r.Requests, r.Lost, r.LongestGap = o.Requests, o.Lost, o.LongestGap.Seconds()
 		r.Servers, r.Errors, r.Late = o.Servers, o.Errors, o.Late.Seconds()
 		r.Holders = append(r.Holders, o.holders()...)
+		spans := o.spans(time.Time{})
+		r.Shared, r.Unheld = drill.Shared(spans).Seconds(), drill.Unheld(spans).Seconds()
 	}
 	if err != nil {
 		r.Failure = oneLine(err)

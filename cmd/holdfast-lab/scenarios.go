@@ -206,22 +206,11 @@ func kill(ctx context.Context, p *pair, report rows) error {
 
 // gone bounds the time that lb1 still held the address after it had died.
 func (p *pair) gone(o *outcome, died time.Time) bound {
-	return within("address gone after", p.heldFor(o, died), p.lease()+500*time.Millisecond)
-}
-
-// heldFor is how long lb1 went on holding the address from a time on, at a stretch.
-func (p *pair) heldFor(o *outcome, from time.Time) time.Duration {
-	until := from
-	for _, s := range o.observations {
-		if s.At.Before(from) {
-			continue
-		}
-		until = s.At
-		if len(s.Holders) == 0 || s.Holders[0] != p.directors[0].name {
-			break
-		}
+	at := drill.LetGo(o.spans(died), p.directors[0].name)
+	if at.IsZero() {
+		at = time.Now() // not yet
 	}
-	return until.Sub(from)
+	return within("address gone after", at.Sub(died), p.lease()+500*time.Millisecond)
 }
 
 func hang(ctx context.Context, p *pair, report rows) error {

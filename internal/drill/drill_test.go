@@ -108,16 +108,16 @@ func TestHolders(t *testing.T) {
 		name                     string
 		observations             []Observation
 		shared, unheld, withoutA int
-		untilA                   int // -1: never held
+		letGoA                   int // -1: never
 		spans                    int
 	}{
 		{"nothing seen", nil, 0, 0, 0, -1, 0},
-		{"one holder", observe("a", "a", "a"), 0, 0, 0, 100, 1},
+		{"one holder", observe("a", "a", "a"), 0, 0, 0, -1, 1},
 		{"handed over without a gap", observe("a", "a", "ab", "ab", "b", "b"), 100, 0, 50, 200, 3},
 		{"a gap", observe("a", "-", "-", "b", "b"), 0, 100, 150, 50, 3},
-		{"gone and back", observe("a", "-", "a", "-", "-", "b", "a"), 0, 100, 150, 300, 6},
-		{"shared twice", observe("a", "ab", "b", "ab", "ab", "ab", "a"), 150, 0, 50, 300, 5},
-		{"nobody to the end", observe("b", "-", "-"), 0, 50, 100, -1, 2},
+		{"gone and back", observe("a", "-", "a", "-", "-", "b", "a"), 0, 100, 150, 50, 6},
+		{"shared twice", observe("a", "ab", "b", "ab", "ab", "ab", "a"), 150, 0, 50, 100, 5},
+		{"nobody to the end", observe("b", "-", "-"), 0, 50, 100, 0, 2},
 	} {
 		spans := Spans(tt.observations, epoch)
 		if len(spans) != tt.spans {
@@ -135,9 +135,9 @@ func TestHolders(t *testing.T) {
 				t.Errorf("%s: %s for %v, want %v", tt.name, f.what, f.got, f.want)
 			}
 		}
-		until := HeldUntil(spans, "a")
-		if tt.untilA < 0 != until.IsZero() || tt.untilA >= 0 && until.Sub(epoch) != ms(tt.untilA) {
-			t.Errorf("%s: a held it until %v, want %d ms after the start", tt.name, until, tt.untilA)
+		at := LetGo(spans, "a")
+		if tt.letGoA < 0 != at.IsZero() || tt.letGoA >= 0 && at.Sub(epoch) != ms(tt.letGoA) {
+			t.Errorf("%s: a let go at %v, want %d ms after the start", tt.name, at, tt.letGoA)
 		}
 	}
 	if spans := Spans(observe("a", "b", "b"), epoch.Add(ms(60))); len(spans) != 1 || !spans[0].From.Equal(epoch.Add(ms(100))) {

@@ -98,11 +98,11 @@ func Without(spans []Span, name string) time.Duration {
 	return longest(spans, func(s Span) bool { return !slices.Contains(s.Holders, name) })
 }
 
-// HeldUntil returns the end of the last span in which the director held the address; zero if there is none.
-func HeldUntil(spans []Span, name string) time.Time {
-	for _, s := range slices.Backward(spans) {
-		if slices.Contains(s.Holders, name) {
-			return s.To
+// LetGo returns when the director was first seen without the address; zero if it held it all the time.
+func LetGo(spans []Span, name string) time.Time {
+	for _, s := range spans {
+		if !slices.Contains(s.Holders, name) {
+			return s.From
 		}
 	}
 	return time.Time{}
