@@ -371,6 +371,17 @@ func (d *directorHost) api() director.Client {
 	return director.Client{Socket: filepath.Join(d.dir, "control.sock")}
 }
 
+// connectionsOver waits until lb1 has counted more than n connections. The kernel brings it up to date every 2 s.
+func (p *pair) connectionsOver(ctx context.Context, n uint64) (now uint64, err error) {
+	err = poll(ctx, 10*time.Second, func() error {
+		if now, err = p.connections(ctx); err == nil && now <= n {
+			err = fmt.Errorf("%s counts %d connections, not more than %d", p.directors[0].name, now, n)
+		}
+		return err
+	})
+	return now, err
+}
+
 // connections is the number of connections that lb1's service has had since it was added.
 func (p *pair) connections(ctx context.Context) (uint64, error) {
 	t, err := ipvs.OpenKernel(ctx, p.directors[0].host.Path())
