@@ -12,11 +12,11 @@ import (
 
 // A Sample is one request.
 type Sample struct {
-	Due    time.Time // when the schedule wanted it to start
-	Start  time.Time // when it did
-	End    time.Time // when the whole answer was there, or the request was given up
-	Server string    // who answered, by the header that Load.ServerHeader names; empty: unknown
-	Error  string    // why it failed, one of few words; empty: it succeeded
+	Start  time.Time
+	End    time.Time     // when the whole answer was there, or the request was given up
+	Late   time.Duration // what the client itself was late by, with starting the request or with giving it up
+	Server string        // who answered, by the header that Load.ServerHeader names; empty: unknown
+	Error  string        // why it failed, one of few words; empty: it succeeded
 }
 
 // OK reports whether the request succeeded.
@@ -32,8 +32,8 @@ type Report struct {
 	LongestGap time.Duration
 	Servers    map[string]int // successes by who answered
 	Errors     map[string]int // failures by reason
-	// Late is the most that a request started after its time. A large value says that the machine that measures was
-	// too busy, and the figures are worth as much.
+	// Late is the most that the client itself was late by. A large value says that the machine that measures was too
+	// busy, and the figures are worth as much.
 	Late time.Duration
 }
 
@@ -41,7 +41,7 @@ type Report struct {
 func Summarize(samples []Sample) Report {
 	r := Report{Requests: len(samples), Servers: make(map[string]int), Errors: make(map[string]int)}
 	for _, s := range samples {
-		r.Late = max(r.Late, s.Start.Sub(s.Due))
+		r.Late = max(r.Late, s.Late)
 		if s.OK() {
 			r.Servers[s.Server]++
 		} else {

@@ -19,7 +19,7 @@ func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // sample is a request that started on time and took 2 ms, or until it was given up.
 func sample(start int, server, failure string) Sample {
-	s := Sample{Due: epoch.Add(ms(start)), Start: epoch.Add(ms(start)), End: epoch.Add(ms(start + 2)), Server: server, Error: failure}
+	s := Sample{Start: epoch.Add(ms(start)), End: epoch.Add(ms(start + 2)), Server: server, Error: failure}
 	if failure == "connect timeout" {
 		s.End = epoch.Add(ms(start + 200))
 	}
@@ -28,7 +28,7 @@ func sample(start int, server, failure string) Sample {
 
 func TestSummarize(t *testing.T) {
 	late := sample(20, "web1", "")
-	late.Start, late.End = late.Start.Add(ms(7)), late.End.Add(ms(7))
+	late.Start, late.End, late.Late = late.Start.Add(ms(7)), late.End.Add(ms(7)), ms(7)
 	for _, tt := range []struct {
 		name    string
 		samples []Sample

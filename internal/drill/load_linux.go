@@ -88,8 +88,8 @@ type engine struct {
 
 type request struct {
 	fd     int
-	due    time.Time
 	start  time.Time
+	late   time.Duration
 	asked  bool
 	ended  bool
 	answer []byte
@@ -144,7 +144,8 @@ func (e *engine) start(due time.Time) error {
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
-	r := &request{fd: fd, due: due, start: time.Now()}
+	r := &request{fd: fd, start: time.Now()}
+	r.late = r.start.Sub(due)
 	e.requests[int32(fd)] = r
 	e.oldest = append(e.oldest, r)
 	if err := unix.Connect(fd, sockaddr(e.load.Target)); err != nil && !errors.Is(err, unix.EINPROGRESS) {
@@ -226,9 +227,11 @@ func (e *engine) expire(now time.Time) {
 	for len(e.oldest) > 0 {
 		r := e.oldest[0]
 		if !r.ended {
-			if now.Before(r.start.Add(e.load.Timeout)) {
+			over := now.Sub(r.start.Add(e.load.Timeout))
+			if over < 0 {
 				return
 			}
+			r.late = max(r.late, over)
 			what := "connect timeout"
 			if r.asked {
 				what = "answer timeout"
@@ -243,7 +246,7 @@ func (e *engine) end(r *request, server, failure string) {
 	r.ended, r.answer = true, nil
 	delete(e.requests, int32(r.fd))
 	_ = unix.Close(r.fd)
-	e.record(Sample{Due: r.due, Start: r.start, End: time.Now(), Server: server, Error: failure})
+	e.record(Sample{Start: r.start, End: time.Now(), Late: r.late, Server: server, Error: failure})
 }
 
 func (e *engine) close() {
