@@ -58,7 +58,7 @@ func daemon(config string) error {
 		defer mu.Unlock()
 		_ = json.NewEncoder(os.Stdout).Encode(l)
 	}
-	i := NewInstance(Input{Config: c, Ready: true}, Options{
+	i := NewInstance(Input{Config: c}, Options{
 		Host: n, Dial: n.Dial, Log: log, OnTransition: func(t Transition) { say(line{Transition: &t}) },
 	})
 	go func() {

@@ -342,7 +342,7 @@ func (w *world) run(c Config, change ...func(*Options)) *router {
 	for _, f := range change {
 		f(&o)
 	}
-	in := Input{Config: c, Ready: true}
+	in := Input{Config: c}
 	ctx, stop := context.WithCancel(w.t.Context())
 	r := &router{Instance: NewInstance(in, o), world: w, input: in, stop: stop, ended: make(chan struct{})}
 	go func() {

@@ -49,9 +49,9 @@ type Host interface {
 
 // Input is what a virtual router is told from outside. It is given as a whole; the newest one counts.
 type Input struct {
-	Config Config // of the same election: see Config.SameElection
-	Ready  bool   // this director could serve: it may preempt
-	Fault  string // why this director cannot take part; empty: it can
+	Config  Config // of the same election: see Config.SameElection
+	Unready string // why this director could not serve as master: see Machine.SetUnready; empty: it could
+	Fault   string // why this director cannot take part; empty: it can
 }
 
 // Options is what an Instance works with.
@@ -204,7 +204,7 @@ func (i *Instance) refresh(stopping bool) {
 		i.cfg = in.Config
 		i.machine.SetParams(now, i.params(i.machine.p.Source))
 	}
-	i.machine.SetReady(in.Ready)
+	i.machine.SetUnready(in.Unready)
 	if err := i.usable(in); err != nil {
 		i.do(now, i.machine.Fail(now, err.Error()))
 		i.close()

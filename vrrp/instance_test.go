@@ -311,13 +311,13 @@ func TestReloadOfPriority(t *testing.T) {
 func TestReadinessIsPassedOn(t *testing.T) {
 	test(t, func(t *testing.T, w *world) {
 		r := w.run(config())
-		r.tell(func(in *Input) { in.Ready = false })
+		r.tell(func(in *Input) { in.Unready = "no real server is up" })
 		for n := range 6 {
 			w.until(time.Duration(n) * time.Second)
 			w.conn().hear(lower, 100)
 		}
 		w.wrote("0s init -> backup")
-		r.tell(func(in *Input) { in.Ready = true })
+		r.tell(func(in *Input) { in.Unready = "" })
 		for n := range 6 {
 			w.until(time.Duration(5+n)*time.Second + 500*ms)
 			w.conn().hear(lower, 100)

@@ -68,7 +68,7 @@ type Machine struct {
 	since  time.Time
 	reason string
 
-	ready          bool          // preemption is allowed
+	unready        string        // why this director could not serve; empty: it could
 	masterInterval time.Duration // Active_Adver_Interval
 	timer          time.Time     // backup: Active_Down_Timer, master: Adver_Timer; zero: not running
 	notBefore      time.Time     // no election before this: the startup delay
@@ -132,7 +132,7 @@ func (m *Machine) Start(now time.Time, delay time.Duration, resume bool) []Actio
 		m.expiry = "was master before the restart, and heard no other"
 		return nil
 	}
-	if m.p.Priority == 255 && delay == 0 && m.ready {
+	if m.p.Priority == 255 && delay == 0 && m.unready == "" {
 		return m.becomeMaster(now, "owns the addresses")
 	}
 	m.enter(now, Backup, "started")
@@ -175,8 +175,9 @@ func (m *Machine) Fail(now time.Time, reason string) []Action {
 	return m.halt(now, Fault, reason, acts)
 }
 
-// SetReady allows preemption, or forbids it as long as this director could not serve.
-func (m *Machine) SetReady(ready bool) { m.ready = ready }
+// SetUnready says why this director could not serve as master; empty: it could. One that could not does not preempt, and
+// leaves the role to any other master that is heard.
+func (m *Machine) SetUnready(reason string) { m.unready = reason }
 
 // SetParams changes the parameters of a running machine. It takes effect with the next advert, sent or heard.
 func (m *Machine) SetParams(now time.Time, p Params) {
@@ -252,11 +253,17 @@ func (m *Machine) receiveBackup(now time.Time, from netip.Addr, a Advert) []Acti
 			m.waitForMaster(now, m.skew())
 			m.expiry = fmt.Sprintf("%v gave up the role", from)
 		}
+		if !m.release.IsZero() { // the one that we serve on for does not want it
+			m.release = m.timer.Add(m.linger())
+		}
 		return nil
 	}
 	if m.resuming {
 		acts = m.drop(nil)
 		m.waitForMaster(now, m.MasterDownInterval())
+	}
+	if !m.release.IsZero() {
+		m.release = earlier(m.release, now.Add(m.linger()))
 	}
 	if a.Priority >= m.p.Priority || !m.preempts() {
 		m.masterInterval = a.Interval
@@ -279,6 +286,9 @@ func (m *Machine) receiveMaster(now time.Time, from netip.Addr, a Advert) []Acti
 	}
 	if a.Priority > m.p.Priority || a.Priority == m.p.Priority && m.p.Source.Less(from) {
 		return m.yield(now, from, a)
+	}
+	if m.unready != "" {
+		return m.resign(now, from, a)
 	}
 	// A split has healed, or the other one has not heard us yet. Its neighbours may have learned its address, so
 	// saying that we are the master is not enough.
@@ -306,6 +316,15 @@ func (m *Machine) yield(now time.Time, from netip.Addr, a Advert) []Action {
 	}
 	m.release = now.Add(m.linger())
 	return acts
+}
+
+// resign leaves the role to a lower master, because this one could not serve: a split that has healed may have cut it off
+// from its real servers, too. That one may have yielded already, so it is told that it must not.
+func (m *Machine) resign(now time.Time, from netip.Addr, a Advert) []Action {
+	m.enter(now, Backup, m.against(from, a))
+	m.masterInterval = a.Interval
+	m.waitForMaster(now, m.MasterDownInterval())
+	return m.drop([]Action{{Kind: SendAdvert, Priority: 0}})
 }
 
 // relieve shortens a planned step-down, because the new master is heard.
@@ -394,11 +413,11 @@ func (m *Machine) against(from netip.Addr, a Advert) string {
 	case !m.p.Preempt:
 		return fmt.Sprintf("%v is master with priority %d against %d, and preempt is off", from, a.Priority, m.p.Priority)
 	}
-	return fmt.Sprintf("%v is master with priority %d against %d, and not every check has run yet", from, a.Priority, m.p.Priority)
+	return fmt.Sprintf("%v is master with priority %d against %d, and here %s", from, a.Priority, m.p.Priority, m.unready)
 }
 
 // preempts reports whether a lower master is taken over from. An address owner always does, RFC 9568 section 6.1.
-func (m *Machine) preempts() bool { return m.ready && (m.p.Preempt || m.p.Priority == 255) }
+func (m *Machine) preempts() bool { return m.unready == "" && (m.p.Preempt || m.p.Priority == 255) }
 
 // earlier is the first of both, where a zero a means never.
 func earlier(a, b time.Time) time.Time {

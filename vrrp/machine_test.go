@@ -177,7 +177,7 @@ func TestShortStallIsNone(t *testing.T) {
 }
 
 func TestResumeAfterARestart(t *testing.T) {
-	m := newMachine(params(200))
+	m := NewMachine(params(200))
 	wants(t, m.Start(t0, 0, true))
 	is(t, m, Backup, true, 1000*ms)
 	wants(t, m.Receive(at(500*ms), lower, heard(0, time.Second))) // one that leaves is no master
@@ -188,7 +188,7 @@ func TestResumeAfterARestart(t *testing.T) {
 
 func TestNoResumeAgainstAnotherMaster(t *testing.T) {
 	for _, priority := range []uint8{1, 200, 255} {
-		m := newMachine(params(200))
+		m := NewMachine(params(200))
 		m.Start(t0, 0, true)
 		wants(t, m.Receive(at(500*ms), lower, heard(priority, time.Second)), release)
 		is(t, m, Backup, false, 3718750*time.Microsecond)
@@ -196,7 +196,7 @@ func TestNoResumeAgainstAnotherMaster(t *testing.T) {
 }
 
 func TestNoResumeWithoutTheAddresses(t *testing.T) {
-	m := newMachine(params(200))
+	m := NewMachine(params(200))
 	m.Start(t0, 0, true)
 	wants(t, m.Lost(at(500*ms)), release)
 	is(t, m, Backup, false, 3718750*time.Microsecond)
@@ -204,21 +204,21 @@ func TestNoResumeWithoutTheAddresses(t *testing.T) {
 }
 
 func TestNoResumeAfterAStall(t *testing.T) {
-	m := newMachine(params(200))
+	m := NewMachine(params(200))
 	m.Start(t0, 0, true)
 	wants(t, m.Tick(at(4218750*time.Microsecond+1)), release)
 	is(t, m, Backup, false, 7437500*time.Microsecond+1)
 }
 
 func TestStopWhileResumingReleases(t *testing.T) {
-	m := newMachine(params(200))
+	m := NewMachine(params(200))
 	m.Start(t0, 0, true)
 	wants(t, m.Stop(at(500*ms)), release)
 	is(t, m, Init, false, 0)
 }
 
 func TestStartupDelay(t *testing.T) {
-	m := newMachine(params(200))
+	m := NewMachine(params(200))
 	m.Start(t0, 10*time.Second, false)
 	is(t, m, Backup, false, 10*time.Second)
 	m.Receive(at(time.Second), lower, heard(0, time.Second)) // gives up the role: not ours yet
@@ -227,24 +227,24 @@ func TestStartupDelay(t *testing.T) {
 	is(t, m, Backup, false, 10*time.Second)
 	wants(t, m.Tick(at(10*time.Second)), send(200), hold)
 
-	m = newMachine(params(255))
+	m = NewMachine(params(255))
 	wants(t, m.Start(t0, 10*time.Second, false), release)
 	is(t, m, Backup, false, 10*time.Second)
 
-	m = newMachine(params(200)) // shorter than the master-down interval
+	m = NewMachine(params(200)) // shorter than the master-down interval
 	m.Start(t0, time.Second, false)
 	is(t, m, Backup, false, 3218750*time.Microsecond)
 }
 
 func TestPreemptionWaitsUntilReady(t *testing.T) {
 	m := newBackup(params(200))
-	m.SetReady(false)
+	m.SetUnready("no real server is up")
 	m.Receive(at(time.Second), lower, heard(100, time.Second))
 	is(t, m, Backup, false, 4218750*time.Microsecond)
-	if _, _, reason := m.State(); !strings.Contains(reason, "not every check has run") {
+	if _, _, reason := m.State(); !strings.Contains(reason, "no real server is up") {
 		t.Errorf("got reason %q", reason)
 	}
-	m.SetReady(true)
+	m.SetUnready("")
 	m.Receive(at(2*time.Second), lower, heard(100, time.Second))
 	is(t, m, Backup, false, 4218750*time.Microsecond)
 	wants(t, m.Tick(at(4218750*time.Microsecond)), send(200), hold)
@@ -253,16 +253,59 @@ func TestPreemptionWaitsUntilReady(t *testing.T) {
 // Without any master, one that is not ready is better than none.
 func TestNotReadyStillTakesOverFromNobody(t *testing.T) {
 	m := newBackup(params(200))
-	m.SetReady(false)
+	m.SetUnready("no real server is up")
 	wants(t, m.Tick(at(3218750*time.Microsecond)), send(200), hold)
 }
 
 func TestOwnerThatIsNotReadyWaits(t *testing.T) {
 	m := NewMachine(params(255))
+	m.SetUnready("not every check has run yet")
 	wants(t, m.Start(t0, 0, false), release)
 	is(t, m, Backup, false, 3003906250*time.Nanosecond)
 	m.Receive(at(time.Second), lower, heard(100, time.Second))
 	is(t, m, Backup, false, 4003906250*time.Nanosecond)
+}
+
+// A split has healed, and the one side has no real server: it leaves the role to the other one, whatever the priorities.
+func TestMasterThatCouldNotServeResigns(t *testing.T) {
+	m := newMaster(params(200))
+	m.SetUnready("no real server is up")
+	is(t, m, Master, true, time.Second) // alone, it stays: there is nobody better
+	wants(t, m.Receive(at(500*ms), lower, heard(100, time.Second)), send(0), release)
+	is(t, m, Backup, false, 3718750*time.Microsecond)
+	if _, _, reason := m.State(); reason != "192.0.2.9 is master with priority 100 against 200, and here no real server is up" {
+		t.Errorf("got reason %q", reason)
+	}
+	m.Receive(at(time.Second), lower, heard(100, time.Second))
+	is(t, m, Backup, false, 4218750*time.Microsecond)
+	m.SetUnready("")
+	m.Receive(at(2*time.Second), lower, heard(100, time.Second))
+	wants(t, m.Tick(at(4218750*time.Microsecond)), send(200), hold)
+}
+
+func TestMasterThatCouldNotServeStillYieldsToAHigherOne(t *testing.T) {
+	m := newMaster(params(200))
+	m.SetUnready("no real server is up")
+	wants(t, m.Receive(at(500*ms), higher, heard(210, time.Second)), send(200))
+	is(t, m, Backup, true, 800*ms)
+}
+
+// The other side of it: it has yielded to the higher priority, and hears that this one does not want the role.
+func TestLingeringMasterServesOnWhenTheWinnerResigns(t *testing.T) {
+	m := newMaster(params(150))
+	m.Receive(at(500*ms), higher, heard(200, time.Second))
+	is(t, m, Backup, true, 800*ms)
+	m.Receive(at(600*ms), higher, heard(0, time.Second))
+	is(t, m, Backup, true, 1014062500*time.Nanosecond) // skew: 106/256 s
+	wants(t, m.Tick(at(1014062500*time.Nanosecond)), send(150), hold)
+	is(t, m, Master, true, 2014062500*time.Nanosecond)
+
+	m = newMaster(params(150)) // or a third one takes it
+	m.Receive(at(500*ms), higher, heard(200, time.Second))
+	m.Receive(at(600*ms), higher, heard(0, time.Second))
+	m.Receive(at(700*ms), lower, heard(180, time.Second))
+	is(t, m, Backup, true, time.Second)
+	wants(t, m.Tick(at(time.Second)), release)
 }
 
 func TestFailAndRecover(t *testing.T) {
@@ -342,7 +385,7 @@ func TestWalk(t *testing.T) {
 func walk(t *testing.T, seed uint64, r *rand.Rand) {
 	p := params(uint8(1 + r.IntN(255)))
 	p.Handover, p.Preempt = r.IntN(2) == 0, r.IntN(2) == 0
-	m := newMachine(p)
+	m := NewMachine(p)
 	now := t0
 	for n := range 400 {
 		now = now.Add(time.Duration(r.Int64N(int64(time.Second))))
@@ -373,7 +416,7 @@ func walk(t *testing.T, seed uint64, r *rand.Rand) {
 				t.Errorf("seed %d, step %d: %v after a minute's sleep", seed, n, acts)
 			}
 		case k == 19:
-			m.SetReady(r.IntN(2) == 0)
+			m.SetUnready([]string{"", "no real server is up"}[r.IntN(2)])
 		}
 		state, _, _ = m.State()
 		if held && !m.Holding() && !slices.Contains(acts, release) {

@@ -28,23 +28,16 @@ func params(priority uint8) Params {
 	return Params{Priority: priority, Interval: time.Second, Preempt: true, Handover: true, Source: own}
 }
 
-// newMachine returns a machine that may preempt and is not started.
-func newMachine(p Params) *Machine {
-	m := NewMachine(p)
-	m.SetReady(true)
-	return m
-}
-
 // newBackup returns a machine that has become backup at t0.
 func newBackup(p Params) *Machine {
-	m := newMachine(p)
+	m := NewMachine(p)
 	m.Start(t0, 0, false)
 	return m
 }
 
 // newMaster returns a machine that has become master at t0.
 func newMaster(p Params) *Machine {
-	m := newMachine(p)
+	m := NewMachine(p)
 	m.Start(t0.Add(-m.MasterDownInterval()), 0, false)
 	m.Tick(t0)
 	return m
@@ -115,7 +108,7 @@ func TestRFC61Timers(t *testing.T) {
 
 // 6.4.1: Startup, the priority is 255: send an ADVERTISEMENT, announce, start the Adver_Timer, go to Active.
 func TestRFC641StartupOfTheOwner(t *testing.T) {
-	m := newMachine(params(255))
+	m := NewMachine(params(255))
 	is(t, m, Init, false, 0)
 	wants(t, m.Start(t0, 0, false), send(255), hold)
 	is(t, m, Master, true, 1000*ms)
@@ -124,7 +117,7 @@ func TestRFC641StartupOfTheOwner(t *testing.T) {
 // 6.4.1: Startup otherwise: Active_Adver_Interval is our own, start the Active_Down_Timer, go to Backup. A backup must not
 // have the addresses, so those that an earlier run left are removed.
 func TestRFC641StartupOfOthers(t *testing.T) {
-	m := newMachine(params(200))
+	m := NewMachine(params(200))
 	wants(t, m.Start(t0, 0, false), release)
 	is(t, m, Backup, false, 3218750*time.Microsecond)
 }
@@ -187,7 +180,7 @@ func TestRFC642LowerMasterWithoutPreemption(t *testing.T) {
 func TestRFC61OwnerAlwaysPreempts(t *testing.T) {
 	p := params(255)
 	p.Preempt = false
-	m := newMachine(p)
+	m := NewMachine(p)
 	m.Start(t0, time.Second, false)
 	wants(t, m.Receive(at(time.Second), higher, heard(254, time.Second)))
 	is(t, m, Backup, false, 3003906250*time.Nanosecond)

@@ -107,10 +107,9 @@ func (l *LAN) send(from *Node, priority uint8) {
 	}
 }
 
-// Start starts the node, or starts it anew after a crash. It may preempt at once.
+// Start starts the node, or starts it anew after a crash.
 func (n *Node) Start() {
 	n.Machine = vrrp.NewMachine(n.Params)
-	n.Machine.SetReady(true)
 	n.stopped, n.waiting = false, nil
 	n.do(n.Machine.Start(n.local(), 0, false))
 }

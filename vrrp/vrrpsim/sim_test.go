@@ -56,6 +56,9 @@ func trial(seed uint64) error {
 		if n.Resume(); !n.Alive() || r.IntN(3) == 0 {
 			n.Start()
 		}
+		if r.IntN(4) > 0 { // some cannot serve: there must be a master all the same
+			n.Machine.SetUnready("")
+		}
 	}
 	quiet := l.Now()
 	// With every skew at its most, and a clock that is slow by 1 %.
@@ -78,7 +81,7 @@ func trial(seed uint64) error {
 func faults(l *LAN, r *rand.Rand, interval time.Duration, until time.Time) {
 	for l.Now().Before(until) {
 		n := l.Nodes[r.IntN(len(l.Nodes))]
-		switch r.IntN(8) {
+		switch r.IntN(9) {
 		case 0:
 			n.Crash(4 * interval)
 		case 1:
@@ -93,6 +96,10 @@ func faults(l *LAN, r *rand.Rand, interval time.Duration, until time.Time) {
 			n.Suspend()
 			l.At(l.Now().Add(time.Duration(r.Int64N(int64(8*interval)))), n.Resume)
 		case 6:
+			if n.Machine != nil {
+				n.Machine.SetUnready([]string{"", "no real server is up"}[r.IntN(2)])
+			}
+		case 7:
 			for _, m := range l.Nodes {
 				m.Segment = 0
 			}
@@ -158,6 +165,35 @@ func TestHealedSplitEndsWithinAnInterval(t *testing.T) {
 		l.Run(l.Now().Add(102 * time.Millisecond))
 		if !a.Master() || b.Master() {
 			t.Errorf("phase %d: masters after healing: a %v, b %v", phase, a.Master(), b.Master())
+		}
+	}
+}
+
+// TestHealedSplitIsServedThroughout: the preferred router was cut off from its real servers, too. The other one serves
+// until that one can, and the address is never alone.
+func TestHealedSplitIsServedThroughout(t *testing.T) {
+	for phase := range 100 {
+		l, a, b := pair(uint64(phase), time.Second)
+		a.Start()
+		b.Start()
+		l.Run(Epoch.Add(10 * time.Second))
+		a.Segment = 1
+		a.Machine.SetUnready("no real server is up")
+		l.Run(Epoch.Add(20*time.Second + time.Duration(phase)*10*time.Millisecond))
+		a.Segment = 0
+		for range 4000 {
+			l.Run(l.Now().Add(time.Millisecond))
+			if !b.Holds() {
+				t.Fatalf("phase %d: the one that can serve let go %v after the start", phase, l.Now().Sub(Epoch))
+			}
+		}
+		if !b.Master() || a.Master() || a.Holds() {
+			t.Fatalf("phase %d: a master %v, holds %v, b master %v", phase, a.Master(), a.Holds(), b.Master())
+		}
+		a.Machine.SetUnready("")
+		l.Run(l.Now().Add(5 * time.Second))
+		if !a.Master() || b.Holds() {
+			t.Fatalf("phase %d: a master %v, b holds %v when a could serve again", phase, a.Master(), b.Holds())
 		}
 	}
 }
