@@ -125,7 +125,7 @@ func orNew[T any](p *T) *T {
 func (b *builder) director(raw *rawDirector) {
 	d := &b.cfg.Director
 	d.Name = read(b, raw.Name, "", matching(parseName))
-	d.ControlSocket = read(b, raw.ControlSocket, "/run/holdfast/control.sock", matching(parseSocket))
+	d.ControlSocket = read(b, raw.ControlSocket, DefaultControlSocket, matching(parseSocket))
 	d.StateDir = read(b, raw.StateDir, "/var/lib/holdfast", matching(parsePath))
 	if raw.Name == nil {
 		// A host without a name is no reason to refuse a configuration.

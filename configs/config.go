@@ -24,6 +24,9 @@ type Config struct {
 	VirtualServers []VirtualServer // in the order of the files
 }
 
+// DefaultControlSocket is where the director is asked unless the configuration says otherwise.
+const DefaultControlSocket = "/run/holdfast/control.sock"
+
 // Director is the block of the same name.
 type Director struct {
 	Name          string

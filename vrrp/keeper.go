@@ -4,6 +4,7 @@ package vrrp
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -158,7 +159,7 @@ func (k *keeper) restored(back []Address) {
 	if len(ours) == 0 {
 		return
 	}
-	k.log.Warn("address restored", "addresses", ours)
+	k.log.Warn("address restored", "addresses", fmt.Sprint(ours))
 	k.count(func(c *keeperCounters) { c.restored += uint64(len(ours)) })
 }
 

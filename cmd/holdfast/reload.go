@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -60,8 +61,12 @@ func (g *globals) client() (director.Client, error) {
 		return director.Client{Socket: g.socket}, nil
 	}
 	cfg, diags := configs.Load(g.config)
-	if diags.Errors() > 0 {
+	if diags.Errors() == 0 {
+		return director.Client{Socket: cfg.Director.ControlSocket}, nil
+	}
+	// A director that runs may have an older, valid configuration: it can still be asked, and tell that a reload is refused.
+	if _, err := os.Stat(configs.DefaultControlSocket); err != nil {
 		return director.Client{}, fmt.Errorf("%w; give the control socket of the running director with --socket", diags.Err())
 	}
-	return director.Client{Socket: cfg.Director.ControlSocket}, nil
+	return director.Client{Socket: configs.DefaultControlSocket}, nil
 }

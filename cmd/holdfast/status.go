@@ -104,7 +104,7 @@ func since(now time.Time, rs director.RealServerStatus) string {
 	reason := rs.Reason
 	for _, c := range rs.Checks {
 		if rs.State == "up" && c.Error != "" {
-			reason = cmp.Or(reason, "last check failed: "+c.Error)
+			reason = cmp.Or(reason, "last check: "+c.Error)
 		}
 	}
 	if reason != "" {

@@ -94,6 +94,23 @@ func describe(c checker.Check, change checker.Change) string {
 	return c.Key.Check + ": " + cmp.Or(change.Detail, change.Reason)
 }
 
+// served counts the services on the addresses of a virtual router, their real servers, and those of them that are up.
+func served(cfg *configs.Config, decided map[serverID]server, router string) (services, servers, up int) {
+	for _, vs := range cfg.VirtualServers {
+		if vs.VirtualRouter != router {
+			continue
+		}
+		services++
+		for _, rs := range vs.RealServers {
+			servers++
+			if decided[serverID{vs.Key, rs.Address}].verdict == checker.Up {
+				up++
+			}
+		}
+	}
+	return services, servers, up
+}
+
 // leftUp are the decisions that an earlier run has left in the kernel's table: servers that get traffic there.
 func leftUp(now time.Time, cfg *configs.Config, table []ipvs.Service) map[serverID]server {
 	ours := make(map[ipvs.Key]bool)

@@ -82,6 +82,7 @@ type Director struct {
 type router struct {
 	instance *vrrp.Instance
 	config   vrrp.Config
+	told     vrrp.Input
 	stop     context.CancelFunc
 	done     chan struct{}
 }
@@ -232,15 +233,11 @@ func (d *Director) reported(r ipvs.Report) {
 	d.metrics.reconciled(r)
 	d.report = r
 	d.drift += r.Drift.Total()
-	was := d.unusable
 	d.unusable = nil
 	for _, reason := range []error{ipvs.ErrNoIPVS, os.ErrPermission} {
 		if errors.Is(r.Err, reason) {
 			d.unusable = reason
 		}
-	}
-	if d.unusable != was {
-		d.tellRouters()
 	}
 	if r.Err == nil { // what was to be deleted is
 		d.owned = make(map[ipvs.Key]bool)
@@ -297,6 +294,7 @@ func (d *Director) decide() {
 		}
 		d.table.Set(want, d.ownedKeys())
 	}
+	d.tellRouters()
 	d.save()
 }
 
@@ -321,12 +319,13 @@ func (d *Director) tellServers(next map[serverID]server) {
 
 // start runs a virtual router, once the one that it replaces has stopped.
 func (d *Director) start(vr vrrp.Config, after <-chan struct{}, resume bool) {
-	instance := vrrp.NewInstance(d.input(vr), vrrp.Options{
+	in := d.input(vr)
+	instance := vrrp.NewInstance(in, vrrp.Options{
 		Host: d.o.Host, Dial: d.o.Dial, Log: d.log, Resume: resume,
 		OnTransition: func(t vrrp.Transition) { d.inbox.put(t) },
 	})
 	ctx, stop := context.WithCancel(context.Background())
-	r := &router{instance: instance, config: vr, stop: stop, done: make(chan struct{})}
+	r := &router{instance: instance, config: vr, told: in, stop: stop, done: make(chan struct{})}
 	d.routers[vr.Name] = r
 	d.running.Go(func() {
 		defer close(r.done)
@@ -339,17 +338,28 @@ func (d *Director) start(vr vrrp.Config, after <-chan struct{}, resume bool) {
 
 // input is what a virtual router is told.
 func (d *Director) input(vr vrrp.Config) vrrp.Input {
-	in := vrrp.Input{Config: vr, Ready: d.ready}
-	needs := slices.ContainsFunc(d.cfg.VirtualServers, func(vs configs.VirtualServer) bool { return vs.VirtualRouter == vr.Name })
-	if d.unusable != nil && needs {
+	in := vrrp.Input{Config: vr}
+	services, servers, up := served(d.cfg, d.decided, vr.Name)
+	switch {
+	case !d.ready:
+		in.Unready = "not every check has run yet"
+	case servers > 0 && up == 0:
+		in.Unready = "no real server is up"
+	}
+	if d.unusable != nil && services > 0 {
 		in.Fault = "its services cannot be balanced: " + d.unusable.Error()
 	}
 	return in
 }
 
+// tellRouters tells every virtual router what is new for it.
 func (d *Director) tellRouters() {
 	for _, r := range d.routers {
-		r.instance.Set(d.input(r.config))
+		in := d.input(r.config)
+		if in.Unready != r.told.Unready || in.Fault != r.told.Fault || !in.Config.Equal(r.told.Config) {
+			r.told = in
+			r.instance.Set(in)
+		}
 	}
 }
 

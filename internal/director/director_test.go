@@ -442,6 +442,29 @@ func TestWithoutIPVSTheRouterIsInFault(t *testing.T) {
 	})
 }
 
+func TestRouterIsToldWhetherItCouldServe(t *testing.T) {
+	s := newSite(t)
+	s.servers[0].sick.Store(true)
+	s.servers[1].sick.Store(true)
+	d, _ := s.run()
+	told := func(want string) {
+		t.Helper()
+		s.eventually(func() error {
+			got := "the loop did not answer"
+			_ = d.call(t.Context(), func() { got = d.routers["web"].told.Unready })
+			if got != want {
+				return fmt.Errorf("told %q, want %q", got, want)
+			}
+			return nil
+		})
+	}
+	told("no real server is up")
+	s.servers[1].sick.Store(false)
+	told("")
+	s.servers[1].sick.Store(true)
+	told("no real server is up")
+}
+
 func TestKilledMasterResumes(t *testing.T) {
 	s := newSite(t)
 	address := vrrp.Address{Prefix: netip.MustParsePrefix("127.0.0.100/32"), Device: "eth0"}

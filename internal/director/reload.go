@@ -117,8 +117,7 @@ func (d *Director) applyRouters() {
 			r.stop()
 			d.start(vr, r.done, false)
 		default:
-			r.config = vr
-			r.instance.Set(d.input(vr))
+			r.config = vr // what is new is told when all is decided
 		}
 	}
 	for name, r := range d.routers {

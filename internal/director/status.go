@@ -168,10 +168,14 @@ func serviceStatus(
 		}
 		for _, c := range rs.Checks {
 			res := results[c.Key]
-			r.Checks = append(r.Checks, CheckStatus{
+			check := CheckStatus{
 				Name: c.Key.Check, Kind: c.Config.Kind.String(), Up: res.Verdict == checker.Up, Last: res.Last,
-				DurationSeconds: res.Duration.Seconds(), Error: cmp.Or(res.Detail, res.Reason),
-			})
+				DurationSeconds: res.Duration.Seconds(),
+			}
+			if res.Reason != "" {
+				check.Error = cmp.Or(res.Detail, res.Reason)
+			}
+			r.Checks = append(r.Checks, check)
 		}
 		out.RealServers = append(out.RealServers, r)
 	}
