@@ -47,7 +47,8 @@ type node struct {
 	config string
 	socket string
 	log    bytes.Buffer
-	hits   [2]atomic.Int64
+	hits   [2]atomic.Int64 // requests of clients
+	sick   [2]atomic.Bool  // the health check fails, the service works
 }
 
 const (
@@ -73,9 +74,11 @@ func newNode(t *testing.T) *node {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/health" {
 				n.hits[i].Add(1)
+			} else if n.sick[i].Load() {
+				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 		})}
 		go s.Serve(l)
@@ -268,6 +271,39 @@ func TestKilledDirectorComesBackUnnoticed(t *testing.T) {
 	n.eventually("connections counted before the restart", func() error {
 		if stats := n.ipvsadm("-Ln", "--stats", "--exact"); !regexp.MustCompile(`TCP +10\.0\.0\.100:80 +10 `).MatchString(stats) {
 			return fmt.Errorf("statistics:\n%s", stats)
+		}
+		return nil
+	})
+}
+
+// TestNothingIsSentBeforeTheFirstPassedCheck: not after the first start, and not after a restart either.
+func TestNothingIsSentBeforeTheFirstPassedCheck(t *testing.T) {
+	n := newNode(t)
+	n.sick[1].Store(true)
+	for _, start := range []string{"first start", "restart"} {
+		n.start()
+		n.eventually("first server", func() error {
+			if got := n.ipvsadm("-Sn"); !strings.Contains(got, "10.1.0.21:80") {
+				return fmt.Errorf("table:\n%s", got)
+			}
+			return n.get()
+		})
+		for range 20 {
+			if err := n.get(); err != nil {
+				t.Errorf("%s: %v", start, err)
+			}
+		}
+		if hits := n.hits[1].Load(); hits > 0 {
+			t.Errorf("%s: %d requests sent to a server that has passed no check", start, hits)
+		}
+		if start == "first start" {
+			n.kill()
+		}
+	}
+	n.sick[1].Store(false)
+	n.eventually("second server", func() error {
+		if err := n.get(); err != nil || n.hits[1].Load() == 0 {
+			return fmt.Errorf("no request yet, %v", err)
 		}
 		return nil
 	})
