@@ -87,7 +87,8 @@ func NewSet(o Options) *Set {
 }
 
 // Apply replaces the checks, before or while Run runs; keys are unique. A check that is equal goes on undisturbed, one
-// with another Config begins anew from its verdict, and the first check of what is new runs at once.
+// with another Config on the same target begins anew from its verdict, one on another target from Check.Start. The first
+// check of what is new runs at once.
 func (s *Set) Apply(checks []Check) {
 	exprs := compile(checks)
 	s.mu.Lock()
@@ -119,10 +120,11 @@ func (s *Set) Apply(checks []Check) {
 	}
 }
 
-// add makes the entry of a new check; old is the one that it replaces, nil: none.
+// add makes the entry of a new check; old is the one that it replaces, nil: none. A verdict on another target says
+// nothing.
 func (s *Set) add(c Check, old *entry, now time.Time) *entry {
 	e := newEntry(c, now)
-	if old != nil && old.tally.Verdict != Unknown {
+	if old != nil && old.config.Target == c.Config.Target && old.tally.Verdict != Unknown {
 		e.tally.Verdict, e.since = old.tally.Verdict, old.since
 	}
 	if !s.applied {

@@ -66,6 +66,7 @@ func (c Counts) String() string {
 
 // Report says what one attempt to make the table equal to the wanted one found and did.
 type Report struct {
+	Goal     uint64 // which call of Reconciler.Set it is about
 	Time     time.Time
 	Duration time.Duration
 	Read     bool   // the table was read, so Drift tells something
@@ -86,8 +87,9 @@ func Reconcile(ctx context.Context, t Table, want []Service, owned []Key) (Repor
 
 // goal is what the table should be.
 type goal struct {
-	want []Service
-	ours map[Key]bool // wanted or owned
+	number uint64
+	want   []Service
+	ours   map[Key]bool // wanted or owned
 }
 
 func newGoal(want []Service, owned []Key) goal {
@@ -98,7 +100,7 @@ func newGoal(want []Service, owned []Key) goal {
 	for _, k := range owned {
 		ours[k] = true
 	}
-	return goal{want, ours}
+	return goal{want: want, ours: ours}
 }
 
 func (g goal) split(table []Service) (ours, foreign []Service) {
@@ -123,7 +125,7 @@ type mirror struct {
 }
 
 func (m *mirror) reconcile(ctx context.Context, g goal) Report {
-	r := Report{Time: time.Now()}
+	r := Report{Goal: g.number, Time: time.Now()}
 	again, err := m.attempt(ctx, g, &r)
 	if again {
 		// Others changed the table between reading it and writing it. What is left over from the first attempt

@@ -27,6 +27,7 @@ type Reconciler struct {
 	log      *slog.Logger
 	open     func(context.Context) (Table, error)
 	onReport func(Report)
+	goals    atomic.Uint64         // how many Set has given
 	mailbox  chan goal             // size 1: the newest goal
 	stats    chan snapshot         // size 1: who holds it may renew it
 	table    atomic.Pointer[Table] // for Stats; nil while none is open
@@ -57,12 +58,14 @@ func NewReconciler(log *slog.Logger, open func(context.Context) (Table, error), 
 
 // Set makes want the table to keep; owned names further services that are ours, to be deleted if they are not wanted.
 // It never blocks: a table that nobody has come round to is replaced. The caller must not change the slices afterwards.
-func (r *Reconciler) Set(want []Service, owned []Key) {
+// It returns the number that the reports about this goal bear.
+func (r *Reconciler) Set(want []Service, owned []Key) uint64 {
 	g := newGoal(want, owned)
+	g.number = r.goals.Add(1)
 	for {
 		select {
 		case r.mailbox <- g:
-			return
+			return g.number
 		default:
 		}
 		select {
@@ -105,7 +108,7 @@ func (r *Reconciler) attempt(ctx context.Context) Report {
 		t, err := r.open(openCtx)
 		cancel()
 		if err != nil {
-			return Report{Time: begin, Duration: time.Since(begin), Err: fmt.Errorf("open table: %w", err)}
+			return Report{Goal: r.goal.number, Time: begin, Duration: time.Since(begin), Err: fmt.Errorf("open table: %w", err)}
 		}
 		r.mirror = mirror{table: t}
 		r.table.Store(&t)

@@ -111,17 +111,21 @@ func served(cfg *configs.Config, decided map[serverID]server, router string) (se
 	return services, servers, up
 }
 
-// leftUp are the decisions that an earlier run has left in the kernel's table: servers that get traffic there.
+// leftUp are the decisions that an earlier run has left in the kernel's table: servers that get traffic there, or would if
+// they had a weight.
 func leftUp(now time.Time, cfg *configs.Config, table []ipvs.Service) map[serverID]server {
-	ours := make(map[ipvs.Key]bool)
-	for _, vs := range cfg.VirtualServers {
-		ours[vs.Key] = true
-	}
-	left := make(map[serverID]server)
+	weights := make(map[serverID]uint32)
 	for _, s := range table {
 		for _, d := range s.Destinations {
-			if ours[s.Key] && d.Weight > 0 {
-				left[serverID{s.Key, d.Address}] = server{verdict: checker.Up, since: now}
+			weights[serverID{s.Key, d.Address}] = d.Weight
+		}
+	}
+	left := make(map[serverID]server)
+	for _, vs := range cfg.VirtualServers {
+		for _, rs := range vs.RealServers {
+			id := serverID{vs.Key, rs.Address}
+			if weight, there := weights[id]; there && (weight > 0 || rs.Weight == 0) {
+				left[id] = server{verdict: checker.Up, since: now}
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -56,6 +57,7 @@ type Director struct {
 	web     *web
 	beat    atomic.Int64         // when the loop was last seen alive, in nanoseconds of the wall clock
 	view    atomic.Pointer[view] // what readers may see
+	reload  sync.Mutex           // one at a time, so that the newest file is the one in force
 
 	// Owned by the loop.
 	cfg       *configs.Config
@@ -64,10 +66,13 @@ type Director struct {
 	started   time.Time
 	last      State // of the run before
 	routers   map[string]*router
+	leaving   []*router // stopped, and perhaps still handing over
 	roles     map[string]vrrp.State
 	health    map[checker.Key]checker.Change
+	targets   map[checker.Key]netip.AddrPort // that health is about
 	decided   map[serverID]server
 	want      []ipvs.Service
+	goal      uint64            // the reconciler's number of want
 	owned     map[ipvs.Key]bool // in the configuration, or perhaps still in the table
 	report    ipvs.Report       // the newest
 	drift     int               // what others changed, summed up over all reports
@@ -128,8 +133,8 @@ func (d *Director) override(cfg *configs.Config) {
 	}
 }
 
-// Run works until ctx ends, then hands over and returns. The IPVS table is left as it is.
-func (d *Director) Run(ctx context.Context) error {
+// Run works until outer ends, then hands over and returns. The IPVS table is left as it is.
+func (d *Director) Run(outer context.Context) error {
 	var err error
 	if d.last, err = ReadState(d.cfg.Director.StateDir); err != nil {
 		d.log.Warn("state of the last run not used", "err", err)
@@ -143,18 +148,28 @@ func (d *Director) Run(ctx context.Context) error {
 		return err
 	}
 
-	// What serves the election outlives ctx: a hand-over takes a while.
-	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	// What serves the election outlives the order to stop: a hand-over takes a while.
+	inner, cancel := context.WithCancel(context.WithoutCancel(outer))
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	d.adopt(inner)
 	wg.Go(func() { keepState(inner, d.cfg.Director.StateDir, d.states, d.log) })
-	wg.Go(func() { d.failed(d.checks.Run(inner)) })
-	wg.Go(func() { d.failed(d.table.Run(inner)) })
+	ctx, giveUp := context.WithCancelCause(outer)
+	defer giveUp(nil)
+	for _, run := range []func(context.Context) error{d.checks.Run, d.table.Run} {
+		wg.Go(func() {
+			if err := run(inner); err != nil {
+				giveUp(err)
+			}
+		})
+	}
 	wg.Go(func() { serveControl(inner, d, control) })
 	wg.Go(func() { d.web.run(inner) })
 	d.loop(ctx)
+	if outer.Err() == nil {
+		return context.Cause(ctx) // hands over to a director that is well
+	}
 	return nil
 }
 
@@ -233,13 +248,15 @@ func (d *Director) reported(r ipvs.Report) {
 	d.metrics.reconciled(r)
 	d.report = r
 	d.drift += r.Drift.Total()
-	d.unusable = nil
+	if r.Read || r.Err == nil { // other errors say nothing about the whole table
+		d.unusable = nil
+	}
 	for _, reason := range []error{ipvs.ErrNoIPVS, os.ErrPermission} {
 		if errors.Is(r.Err, reason) {
 			d.unusable = reason
 		}
 	}
-	if r.Err == nil { // what was to be deleted is
+	if r.Err == nil && r.Goal == d.goal { // what was to be deleted is
 		d.owned = make(map[ipvs.Key]bool)
 		for _, s := range d.want {
 			d.owned[s.Key] = true
@@ -258,10 +275,10 @@ func (d *Director) adopt(ctx context.Context) {
 		d.owned[k] = true
 	}
 	for _, vr := range d.cfg.VirtualRouters { // first: reading the table may take a while
-		d.start(vr, nil, d.last.master(vr))
+		d.start(vr, d.last.master(vr))
 	}
 	d.decided = leftUp(d.started, d.cfg, d.readTable(ctx))
-	d.checks.Apply(checks(d.cfg, d.decided))
+	d.applyChecks()
 	d.decide()
 	d.publish()
 }
@@ -292,7 +309,7 @@ func (d *Director) decide() {
 		for _, s := range want {
 			d.owned[s.Key] = true
 		}
-		d.table.Set(want, d.ownedKeys())
+		d.goal = d.table.Set(want, d.ownedKeys())
 	}
 	d.tellRouters()
 	d.save()
@@ -317,8 +334,29 @@ func (d *Director) tellServers(next map[serverID]server) {
 	}
 }
 
-// start runs a virtual router, once the one that it replaces has stopped.
-func (d *Director) start(vr vrrp.Config, after <-chan struct{}, resume bool) {
+// applyChecks runs the checks of the configuration, and knows of each what it begins with.
+func (d *Director) applyChecks() {
+	all := checks(d.cfg, d.decided)
+	health := make(map[checker.Key]checker.Change, len(all))
+	for _, c := range all {
+		change, known := d.health[c.Key]
+		switch {
+		case known && d.targets[c.Key] == c.Config.Target:
+			health[c.Key] = change
+		case c.Start == checker.Up: // its passes will be no change
+			health[c.Key] = checker.Change{Key: c.Key, Verdict: checker.Up}
+		}
+	}
+	d.health, d.targets = health, make(map[checker.Key]netip.AddrPort, len(all))
+	for _, c := range all {
+		d.targets[c.Key] = c.Config.Target
+	}
+	d.checks.Apply(all)
+}
+
+// start runs a virtual router, once those that had its place or its addresses have let go.
+func (d *Director) start(vr vrrp.Config, resume bool) {
+	before := d.predecessors(vr)
 	in := d.input(vr)
 	instance := vrrp.NewInstance(in, vrrp.Options{
 		Host: d.o.Host, Dial: d.o.Dial, Log: d.log, Resume: resume,
@@ -329,11 +367,31 @@ func (d *Director) start(vr vrrp.Config, after <-chan struct{}, resume bool) {
 	d.routers[vr.Name] = r
 	d.running.Go(func() {
 		defer close(r.done)
-		if after != nil {
-			<-after
+		for _, p := range before {
+			<-p.done
 		}
 		d.failed(instance.Run(ctx))
 	})
+}
+
+// predecessors are the routers still handing over that have the place or an address of a new one.
+func (d *Director) predecessors(vr vrrp.Config) []*router {
+	d.leaving = slices.DeleteFunc(d.leaving, func(r *router) bool {
+		select {
+		case <-r.done:
+			return true
+		default:
+			return false
+		}
+	})
+	var before []*router
+	for _, r := range d.leaving {
+		shares := slices.ContainsFunc(vr.Addresses, func(a vrrp.Address) bool { return slices.Contains(r.config.Addresses, a) })
+		if shares || r.config.Interface == vr.Interface && r.config.ID == vr.ID {
+			before = append(before, r)
+		}
+	}
+	return before
 }
 
 // input is what a virtual router is told.

@@ -100,6 +100,7 @@ type site struct {
 	servers [2]*backend
 	client  Client
 	web     string
+	adverts string // interval
 	log     lockedBuffer
 }
 
@@ -130,7 +131,7 @@ func (l *lockedBuffer) String() string {
 
 func newSite(t *testing.T) *site {
 	dir := t.TempDir()
-	s := &site{t: t, path: filepath.Join(dir, "holdfast.hcl"), table: &ipvstest.Fake{}, host: &host{held: make(map[vrrp.Address]bool)}}
+	s := &site{t: t, path: filepath.Join(dir, "holdfast.hcl"), table: &ipvstest.Fake{}, host: &host{held: make(map[vrrp.Address]bool)}, adverts: "20ms"}
 	s.open = func(context.Context) (ipvs.Table, error) { return s.table, nil }
 	for i := range s.servers {
 		b := &backend{}
@@ -166,7 +167,7 @@ http { listen = %q }
 virtual_router "web" {
   interface          = "eth0"
   id                 = 51
-  advertise_interval = "20ms"
+  advertise_interval = %q
   addresses          = ["127.0.0.100/32"]
 }
 virtual_server "web" {
@@ -182,11 +183,55 @@ virtual_server "web" {
   }
   real_server "web2" { address = %q }
 }
-%s`, s.client.Socket, filepath.Join(filepath.Dir(s.path), "state"), s.web,
+%s`, s.client.Socket, filepath.Join(filepath.Dir(s.path), "state"), s.web, s.adverts,
 		s.servers[0].addr(), weight, s.servers[1].addr(), strings.Join(more, "\n"))
 	if err := os.WriteFile(s.path, []byte(text), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// edit replaces text in the configuration.
+func (s *site) edit(old, with string) {
+	s.t.Helper()
+	b, err := os.ReadFile(s.path)
+	if err != nil || !strings.Contains(string(b), old) {
+		s.t.Fatalf("%q is not in the configuration, %v", old, err)
+	}
+	if err := os.WriteFile(s.path, []byte(strings.ReplaceAll(string(b), old, with)), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// reload reads the configuration again.
+func (s *site) reload() {
+	s.t.Helper()
+	if _, err := s.client.Reload(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// routerIs waits for the state of a virtual router.
+func (s *site) routerIs(name, state string) {
+	s.t.Helper()
+	s.eventually(func() error {
+		for _, vr := range s.status().VirtualRouters {
+			if vr.Name == name && vr.State == state {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s is not %s: %+v", name, state, s.status().VirtualRouters)
+	})
+}
+
+// ready waits for the first round of checks.
+func (s *site) ready() {
+	s.t.Helper()
+	s.eventually(func() error {
+		if !s.status().Ready {
+			return errors.New("not ready")
+		}
+		return nil
+	})
 }
 
 // run starts a director and returns how to stop it and wait for its end.
@@ -467,6 +512,8 @@ func TestRouterIsToldWhetherItCouldServe(t *testing.T) {
 
 func TestKilledMasterResumes(t *testing.T) {
 	s := newSite(t)
+	s.adverts = "500ms" // so that a busy machine does not look like a stall
+	s.write(1)
 	address := vrrp.Address{Prefix: netip.MustParsePrefix("127.0.0.100/32"), Device: "eth0"}
 	cfg, _ := configs.Load(s.path)
 	state := newState(cfg, map[string]vrrp.State{"web": vrrp.Master}, nil)

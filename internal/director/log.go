@@ -3,12 +3,10 @@
 package director
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -25,13 +23,14 @@ type Log struct {
 	w       io.Writer
 	lines   chan []byte
 	dropped atomic.Uint64
-	done    sync.WaitGroup
+	stop    chan struct{}
+	done    chan struct{}
 }
 
 // NewLog starts a logger that writes to w in a format of log.format: text, json, or auto, which is text on a terminal,
 // without the time under systemd's journal, and else json. Close it.
 func NewLog(w io.Writer, format string, terminal bool) *Log {
-	l := &Log{Level: new(slog.LevelVar), w: w, lines: make(chan []byte, logQueue)}
+	l := &Log{Level: new(slog.LevelVar), w: w, lines: make(chan []byte, logQueue), stop: make(chan struct{}), done: make(chan struct{})}
 	o := &slog.HandlerOptions{Level: l.Level}
 	journal := os.Getenv("JOURNAL_STREAM") != ""
 	if format == "auto" && journal {
@@ -42,7 +41,7 @@ func NewLog(w io.Writer, format string, terminal bool) *Log {
 		h = slog.NewTextHandler(queue{l}, o)
 	}
 	l.Logger = slog.New(h)
-	l.done.Go(l.run)
+	go l.run()
 	return l
 }
 
@@ -55,27 +54,36 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 }
 
 func (l *Log) run() {
-	for line := range l.lines {
-		if n := l.dropped.Swap(0); n > 0 {
-			_, _ = fmt.Fprintf(l.w, "%d log lines dropped, because nobody read them in time\n", n)
+	defer close(l.done)
+	for {
+		select {
+		case line := <-l.lines:
+			l.write(line)
+			continue
+		default:
 		}
-		_, _ = l.w.Write(line)
+		select {
+		case line := <-l.lines:
+			l.write(line)
+		case <-l.stop:
+			return // with nothing waiting
+		}
 	}
 }
 
-// Close writes what is waiting, but waits for a stuck reader only a second. Nothing may be logged after it.
+func (l *Log) write(line []byte) {
+	if n := l.dropped.Swap(0); n > 0 {
+		_, _ = fmt.Fprintf(l.w, "%d log lines dropped, because nobody read them in time\n", n)
+	}
+	_, _ = l.w.Write(line)
+}
+
+// Close writes what is waiting, but waits for a stuck reader only a second. What is logged after it is lost.
 func (l *Log) Close() {
-	close(l.lines)
-	written := make(chan struct{})
-	go func() {
-		l.done.Wait()
-		close(written)
-	}()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
+	close(l.stop)
 	select {
-	case <-written:
-	case <-ctx.Done():
+	case <-l.done:
+	case <-time.After(time.Second):
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
@@ -29,6 +28,8 @@ var ErrReload = errors.New("reload refused, the old configuration is still in fo
 // Reload reads the configuration again and changes what is different. All that can fail comes first, so that an error
 // leaves everything as it was.
 func (d *Director) Reload(ctx context.Context) (Reload, error) {
+	d.reload.Lock()
+	defer d.reload.Unlock()
 	cfg, diags := configs.Load(d.o.Config.Path)
 	var result Reload
 	err := diags.Err()
@@ -77,13 +78,7 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 	d.cfg, d.loaded = cfg, time.Now()
 	d.o.Level.Set(cfg.Log.Level)
 	d.applyRouters()
-	all := checks(cfg, d.decided)
-	d.checks.Apply(all)
-	known := make(map[checker.Key]bool, len(all))
-	for _, c := range all {
-		known[c.Key] = true
-	}
-	maps.DeleteFunc(d.health, func(k checker.Key, _ checker.Change) bool { return !known[k] })
+	d.applyChecks()
 	d.decide()
 	return result, nil
 }
@@ -106,40 +101,29 @@ func (d *Director) fixed(cfg *configs.Config) error {
 // applyRouters starts, changes and stops virtual routers. What is equal is not touched. A router whose place in the
 // election changes hands over first, because its successor may have the same addresses.
 func (d *Director) applyRouters() {
-	wanted := make(map[string]bool)
+	wanted := make(map[string]vrrp.Config)
 	for _, vr := range d.cfg.VirtualRouters {
-		wanted[vr.Name] = true
-		r := d.routers[vr.Name]
-		switch {
-		case r == nil:
-			d.start(vr, d.holder(vr), false)
-		case !r.config.SameElection(vr):
-			r.stop()
-			d.start(vr, r.done, false)
-		default:
-			r.config = vr // what is new is told when all is decided
-		}
+		wanted[vr.Name] = vr
 	}
 	for name, r := range d.routers {
-		if !wanted[name] {
-			r.stop()
-			delete(d.routers, name)
+		vr, stays := wanted[name]
+		if stays && r.config.SameElection(vr) {
+			r.config = vr // what is new is told when all is decided
+			continue
+		}
+		r.stop()
+		d.leaving = append(d.leaving, r)
+		delete(d.routers, name)
+		if !stays {
 			delete(d.roles, name)
 			d.metrics.forget(name)
 		}
 	}
-}
-
-// holder returns what to wait for before a new virtual router starts: that one which had its id or an address under
-// another name.
-func (d *Director) holder(vr vrrp.Config) <-chan struct{} {
-	for _, r := range d.routers {
-		shares := slices.ContainsFunc(vr.Addresses, func(a vrrp.Address) bool { return slices.Contains(r.config.Addresses, a) })
-		if shares || r.config.Interface == vr.Interface && r.config.ID == vr.ID {
-			return r.done
+	for _, vr := range d.cfg.VirtualRouters {
+		if d.routers[vr.Name] == nil {
+			d.start(vr, false)
 		}
 	}
-	return nil
 }
 
 // differences says in words what a reload changes.

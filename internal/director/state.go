@@ -122,7 +122,7 @@ func (s State) Keys() []ipvs.Key {
 	return keys
 }
 
-// master reports whether the last run ended as master of a virtual router with these addresses.
+// master reports whether the last run ended as master of the virtual router of that name.
 func (s State) master(vr vrrp.Config) bool {
 	return slices.ContainsFunc(s.VirtualRouters, func(r RouterState) bool { return r.Name == vr.Name && r.Master })
 }

@@ -4,9 +4,11 @@ package director
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,6 +20,7 @@ const aliveWithin = 5 * time.Second
 // web is the http listener: /metrics, /healthz, /readyz. Nothing there changes anything.
 type web struct {
 	handler   http.Handler
+	current   net.Listener      // nil: none; owned by whoever calls move
 	listeners chan net.Listener // mailbox of 1: what to serve from now on; nil: nothing
 }
 
@@ -39,13 +42,34 @@ func openWeb(d *Director, addr string) (*web, error) {
 
 // move opens another address and serves there instead.
 func (w *web) move(addr string) error {
-	var l net.Listener
-	if addr != "" {
-		var err error
-		if l, err = net.Listen("tcp", addr); err != nil {
-			return fmt.Errorf("open http.listen: %w", err)
+	l, err := listenWeb(addr)
+	if errors.Is(err, syscall.EADDRINUSE) && w.current != nil {
+		// Perhaps it is ours, on another address with the same port.
+		old := w.current.Addr().String()
+		_ = w.current.Close()
+		if l, err = listenWeb(addr); err != nil {
+			again, restoreErr := listenWeb(old)
+			w.serve(again)
+			err = errors.Join(err, restoreErr)
 		}
 	}
+	if err != nil {
+		return fmt.Errorf("open http.listen: %w", err)
+	}
+	w.serve(l)
+	return nil
+}
+
+func listenWeb(addr string) (net.Listener, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	return net.Listen("tcp", addr)
+}
+
+// serve makes run serve on another listener.
+func (w *web) serve(l net.Listener) {
+	w.current = l
 	select {
 	case old := <-w.listeners: // nobody has come round to it
 		if old != nil {
@@ -54,7 +78,6 @@ func (w *web) move(addr string) error {
 	default:
 	}
 	w.listeners <- l
-	return nil
 }
 
 // run serves until ctx ends.
