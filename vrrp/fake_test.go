@@ -134,6 +134,8 @@ func (w *world) Link(device string) (int, error) {
 	return 0, fmt.Errorf("interface %s is down", device)
 }
 
+func (w *world) Owns(string, netip.Addr) bool { return true }
+
 func (w *world) Missing(addresses []Address) []Address {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -265,6 +265,18 @@ func (n *Network) Link(device string) (int, error) {
 	return l.index, nil
 }
 
+// Owns implements Host.
+func (n *Network) Owns(device string, a netip.Addr) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for p := range n.addresses[n.links[device].index] {
+		if p.Addr() == a {
+			return true
+		}
+	}
+	return false
+}
+
 // Missing implements Host.
 func (n *Network) Missing(addresses []Address) []Address {
 	n.mu.Lock()
@@ -359,8 +371,11 @@ func (n *Network) expect(index int, p netip.Prefix, there bool, change func() er
 	}
 	changed := note(there)
 	err := change()
-	if err != nil && changed {
+	switch {
+	case err != nil && changed:
 		note(!there)
+	case changed && !there:
+		n.tell() // another virtual router of this process may want it
 	}
 	return err
 }

@@ -51,7 +51,7 @@ func TestLeaseEndsInTheKernel(t *testing.T) {
 	if took > 1500*ms { // the bound: lease + 0.5 s
 		t.Error("too late")
 	}
-	poll(t, time.Second, "the network notices", func() bool { return len(n.Missing(one)) == 1 })
+	poll(t, 10*time.Second, "the network notices", func() bool { return len(n.Missing(one)) == 1 })
 	if left := n.Lease(one); left != 0 {
 		t.Errorf("%v left of a lease that has ended", left)
 	}

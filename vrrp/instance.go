@@ -28,11 +28,13 @@ type Conn interface {
 // ErrNothing is what Conn.Read returns while nothing is there to read.
 var ErrNothing = errors.New("nothing to read")
 
-// Host is the machine that the virtual addresses belong on. All of it may block but Link, Missing and Watch, which tell
-// what is known.
+// Host is the machine that the virtual addresses belong on. All of it may block but Link, Owns, Missing and Watch, which
+// tell what is known.
 type Host interface {
 	// Link returns the index of a link that can carry traffic, or why it cannot.
 	Link(device string) (index int, err error)
+	// Owns reports whether the device has the address.
+	Owns(device string, a netip.Addr) bool
 	// Missing returns those of the addresses that are not installed.
 	Missing(addresses []Address) []Address
 	// Lease returns the shortest remaining lifetime of the addresses; 0: one of them is not installed.
@@ -230,10 +232,10 @@ func (i *Instance) usable(in Input) error {
 	if err != nil {
 		return err
 	}
-	if i.conn != nil && index == i.index {
+	if i.conn != nil && index == i.index && i.o.Host.Owns(i.cfg.Interface, i.conn.Source()) {
 		return nil
 	}
-	i.close() // the link was made anew
+	i.close() // the link was made anew, or has lost the address that we send from
 	conn, err := i.o.Dial(i.cfg)
 	if err != nil {
 		return err

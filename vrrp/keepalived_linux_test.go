@@ -185,19 +185,19 @@ func TestKeepalivedAsBackup(t *testing.T) {
 		wire.never("keepalived does not accept our adverts", 2*time.Second, theirs)
 
 		clean(t, hf.stop())
-		wire.handed("stopped, keepalived takes over", time.Time{}, resigned, theirs, 115*ms, 250*ms)
+		wire.handed("stopped, keepalived takes over", time.Time{}, resigned, theirs, 115*ms, 600*ms)
 
 		hf = startRouter(t, us, config(200))
 		hf.becomes(Master)
 		wire.next("our advert", ours)
-		poll(t, time.Second, "keepalived yields", func() bool { return !holds(t, them, vip(100).Prefix.Addr()) })
+		poll(t, 10*time.Second, "keepalived yields", func() bool { return !holds(t, them, vip(100).Prefix.Addr()) })
 		wire.drop()
 		wire.never("keepalived does not yield", 2*time.Second, theirs)
 		clean(t, hf.status())
 
 		last := wire.next("our advert", ours)
 		hf.kill()
-		wire.handed("killed, keepalived takes over", last.at, ours, theirs, 715*ms, 850*ms)
+		wire.handed("killed, keepalived takes over", last.at, ours, theirs, 715*ms, 2*time.Second)
 		k.stop()
 	})
 }
@@ -218,8 +218,8 @@ func TestKeepalivedAsMaster(t *testing.T) {
 		}
 
 		k.stop()
-		wire.handed("stopped, we take over", time.Time{}, resigned, ours, 115*ms, 250*ms)
-		poll(t, time.Second, "we have the address", func() bool { return holds(t, us, vip(100).Prefix.Addr()) })
+		wire.handed("stopped, we take over", time.Time{}, resigned, ours, 115*ms, 600*ms)
+		poll(t, 10*time.Second, "we have the address", func() bool { return holds(t, us, vip(100).Prefix.Addr()) })
 
 		k = startKeepalived(t, them, 200, unicast)
 		wire.next("advert of keepalived", theirs)
@@ -229,7 +229,7 @@ func TestKeepalivedAsMaster(t *testing.T) {
 
 		last := wire.next("advert of keepalived", theirs)
 		k.kill()
-		wire.handed("killed, we take over", last.at, theirs, ours, 715*ms, 850*ms)
+		wire.handed("killed, we take over", last.at, theirs, ours, 715*ms, 2*time.Second)
 		clean(t, hf.stop())
 	})
 }

@@ -4,9 +4,11 @@ package vrrp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -43,6 +45,9 @@ type keeper struct {
 	gone     []Address // no longer configured, and still to be removed
 	renewed  time.Time
 	schedule Schedule
+	unsent   bool      // an announcement could not be sent
+	tried    bool      // something in this step
+	failed   []error   // of what was tried in this step
 	retry    time.Time // after an error
 }
 
@@ -99,16 +104,17 @@ func (k *keeper) step(now time.Time) {
 	if !known {
 		return
 	}
-	k.retry = time.Time{}
+	k.retry, k.tried, k.failed = time.Time{}, false, nil
+	defer k.note()
 	k.gone = without(append(k.gone, without(k.done.cfg.Addresses, k.gone)...), o.cfg.Addresses)
-	if len(k.gone) > 0 && k.note(k.host.Release(k.gone)) {
+	if len(k.gone) > 0 && k.attempt(k.host.Release(k.gone)) {
 		k.gone = nil
 	}
 	switch {
 	case !o.hold:
 		k.schedule.Stop()
 		k.done, k.held = o, nil
-		k.note(k.host.Release(o.cfg.Addresses))
+		k.attempt(k.host.Release(o.cfg.Addresses))
 	case now.Sub(o.at) <= o.valid:
 		k.hold(now, o)
 	default:
@@ -126,7 +132,7 @@ func (k *keeper) hold(now time.Time, o order) {
 		o.cfg.Lease > 0 && o.at.After(k.done.at) && now.Sub(k.renewed) >= renewEvery
 	var back []Address
 	if begins || renew || len(missing) > 0 {
-		k.note(k.host.Hold(o.cfg.Addresses, o.cfg.Lease))
+		k.attempt(k.host.Hold(o.cfg.Addresses, o.cfg.Lease))
 		k.renewed = now
 		still := k.host.Missing(o.cfg.Addresses)
 		back, missing = without(missing, still), still
@@ -142,10 +148,10 @@ func (k *keeper) hold(now time.Time, o order) {
 		k.schedule.Stop()
 	case begins || len(back) > 0:
 		k.schedule.Begin(now, o.cfg.Announcements, len(o.cfg.Addresses))
-	case o.again != k.done.again:
+	case o.again != k.done.again || k.unsent:
 		k.schedule.Again(now)
 	}
-	k.done = o
+	k.done, k.unsent = o, false
 	for _, n := range k.schedule.Tick(now) {
 		if a := o.cfg.Addresses[n]; !slices.Contains(missing, a) {
 			k.announce(a, o.cfg.Announcements.Format)
@@ -165,31 +171,41 @@ func (k *keeper) restored(back []Address) {
 
 func (k *keeper) announce(a Address, f ARPFormat) {
 	if err := k.host.Announce(a, f); err != nil {
-		k.note(err)
+		k.unsent = true
+		k.attempt(err)
 		return
 	}
 	k.count(func(c *keeperCounters) { c.announced++ })
 }
 
-// note remembers how the last attempt ended. A failed one is repeated, and logged when it is a new error.
-func (k *keeper) note(err error) (ok bool) {
-	text := ""
+// attempt takes down how something ended.
+func (k *keeper) attempt(err error) (ok bool) {
+	k.tried = true
 	if err != nil {
-		text = err.Error()
+		k.failed = append(k.failed, err)
+	}
+	return err == nil
+}
+
+// note makes known how a step ended. What failed is tried again, and logged when it is a new error.
+func (k *keeper) note() {
+	if !k.tried {
+		return
+	}
+	text := ""
+	if err := errors.Join(k.failed...); err != nil {
+		text = strings.ReplaceAll(err.Error(), "\n", "; ")
 		k.retry = time.Now().Add(retryEvery / 5)
 	}
 	news := false
 	k.count(func(c *keeperCounters) {
-		if err != nil {
-			c.errors++
-		}
+		c.errors += uint64(len(k.failed))
 		news = text != "" && text != c.err
 		c.err = text
 	})
 	if news {
-		k.log.Warn("addresses not as wanted", "err", err)
+		k.log.Warn("addresses not as wanted", "err", text)
 	}
-	return err == nil
 }
 
 func (k *keeper) count(f func(*keeperCounters)) {

@@ -129,6 +129,39 @@ func TestAnAddressThatCannotBeAddedIsTriedAgain(t *testing.T) {
 	})
 }
 
+// An announcement that a full queue swallowed is sent again soon, and not only with the next refresh.
+func TestAnAnnouncementThatFailsIsTriedAgain(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		w.fails("announce", errFake)
+		r := w.run(config())
+		w.until(3300 * ms)
+		w.forget()
+		w.fails("announce", nil)
+		w.until(4 * time.Second)
+		w.wrote("3.41875s announce[.100]")
+		if s := r.Status(); s.HostErrors != 1 || s.Announced != 1 {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
+
+// What fails beside something that works is one lasting error, not news each time.
+func TestALastingErrorIsSaidOnce(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		c := config()
+		c.Lease = 3 * time.Second // whose renewal succeeds
+		r := w.master(c)
+		w.fails("release", errFake)
+		r.tell(func(in *Input) { in.Config.Addresses = []Address{vip(101)} })
+		for i := range time.Duration(10) {
+			w.until(4*time.Second + i*150*ms)
+			if s := r.Status(); s.HostError != "no such device" {
+				t.Fatalf("got error %q", s.HostError)
+			}
+		}
+	})
+}
+
 // After a stall nothing is advertised, renewed, restored or announced before the election has gone on: here it is held
 // up in a write, while the keeper is awake all the time.
 func TestStalledElectionHoldsNothing(t *testing.T) { test(t, stalledElection) }

@@ -97,7 +97,7 @@ func watch(t *testing.T, h *netlab.Host, ifname string) *capture {
 // next returns the next frame that fits, within 5 s.
 func (c *capture) next(what string, fits func(b []byte) bool) captured {
 	c.t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(15 * time.Second)
 	for {
 		select {
 		case f := <-c.frames:

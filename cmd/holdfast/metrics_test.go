@@ -35,6 +35,7 @@ import (
 type noHost struct{}
 
 func (noHost) Link(string) (int, error)                    { return 1, nil }
+func (noHost) Owns(string, netip.Addr) bool                { return true }
 func (noHost) Missing([]vrrp.Address) []vrrp.Address       { return nil }
 func (noHost) Lease([]vrrp.Address) time.Duration          { return 0 }
 func (noHost) Hold([]vrrp.Address, time.Duration) error    { return nil }

@@ -42,6 +42,7 @@ type host struct {
 }
 
 func (h *host) Link(string) (int, error)                    { return 1, nil }
+func (h *host) Owns(string, netip.Addr) bool                { return true }
 func (h *host) Watch(func()) (stop func())                  { return func() {} }
 func (h *host) Announce(vrrp.Address, vrrp.ARPFormat) error { return nil }
 
