@@ -33,19 +33,23 @@ type writer struct {
 	tried  map[string]bool // modules that were asked for once
 }
 
+// LoadKernel is OpenKernel for one who may load the kernel module if need be. Trying again later is allowed.
+func LoadKernel(ctx context.Context, namespace string) (*Kernel, error) {
+	k, err := OpenKernel(ctx, namespace)
+	if !errors.Is(err, ErrNoIPVS) {
+		return k, err
+	}
+	if loadErr := modprobe(ctx, "ip_vs"); loadErr != nil {
+		return nil, fmt.Errorf("%w; %w", err, loadErr)
+	}
+	return OpenKernel(ctx, namespace)
+}
+
 // OpenKernel opens the table of the network namespace at a path such as /run/netns/lab, which takes CAP_SYS_ADMIN, or
-// with "" of the one that the process is in. It loads the kernel module if need be; the error wraps [ErrNoIPVS] if that
-// does not help, and trying again later is allowed.
+// with "" of the one that the process is in. The error wraps [ErrNoIPVS] if the kernel has none, or none yet.
 func OpenKernel(ctx context.Context, namespace string) (*Kernel, error) {
 	k := &Kernel{namespace: namespace, writer: make(chan writer, 1)}
-	_, err := k.Info(ctx)
-	if errors.Is(err, ErrNoIPVS) {
-		if loadErr := modprobe(ctx, "ip_vs"); loadErr != nil {
-			return nil, fmt.Errorf("%w; %w", err, loadErr)
-		}
-		_, err = k.Info(ctx)
-	}
-	if err != nil {
+	if _, err := k.Info(ctx); err != nil {
 		return nil, err
 	}
 	h, err := k.newHandle(ctx)

@@ -17,47 +17,6 @@ const (
 	announceEvery = time.Second
 )
 
-// Params is the part of a virtual router's configuration that the election uses.
-type Params struct {
-	Priority uint8
-	Interval time.Duration
-	Preempt  bool
-	Handover bool
-	Source   netip.Addr // our own address, which breaks ties
-}
-
-// ActionKind is what an [Action] asks for.
-type ActionKind uint8
-
-// The actions.
-const (
-	_                ActionKind = iota
-	SendAdvert                  // send an advert of the given priority
-	HoldAddresses               // install the addresses, or keep those that are there, and begin the announcements
-	AnnounceAgain               // announce the addresses once more
-	ReleaseAddresses            // remove the addresses
-)
-
-func (k ActionKind) String() string {
-	switch k {
-	case SendAdvert:
-		return "send"
-	case HoldAddresses:
-		return "hold"
-	case AnnounceAgain:
-		return "announce"
-	case ReleaseAddresses:
-		return "release"
-	}
-	return "invalid"
-}
-
-// Action is what a [Machine] wants done. They are carried out in the order given.
-type Action struct {
-	Kind     ActionKind
-	Priority uint8 // of SendAdvert
-}
-
 // Machine is the state machine of one virtual router (RFC 9568 section 6), with planned hand-over and the care for a
 // stalled process added. It does no I/O and reads no clock: time is an argument, and [Machine.Deadline] says when to call
 // [Machine.Tick] next. Every method first asks whether the process was held up for so long that another master must be

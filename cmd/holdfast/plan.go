@@ -64,8 +64,12 @@ func plan(ctx context.Context, g *globals, out io.Writer) error {
 	return err
 }
 
-func listTable(ctx context.Context) (_ []ipvs.Service, err error) {
-	t, err := openTable(ctx)
+// listTable returns what is in the kernel's table. A kernel without IPVS, or whose module is not loaded yet, has none.
+func listTable(ctx context.Context) (list []ipvs.Service, err error) {
+	t, err := ipvs.OpenKernel(ctx, "")
+	if errors.Is(err, ipvs.ErrNoIPVS) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}

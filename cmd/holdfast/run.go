@@ -55,7 +55,13 @@ func runDirector(ctx context.Context, g *globals) error {
 	return runUntilSignal(ctx, d, network)
 }
 
-func openTable(ctx context.Context) (ipvs.Table, error) { return ipvs.OpenKernel(ctx, "") }
+func openTable(ctx context.Context) (ipvs.Table, error) {
+	k, err := ipvs.LoadKernel(ctx, "")
+	if err != nil {
+		return nil, err // and not a nil *Kernel
+	}
+	return k, nil
+}
 
 // runUntilSignal runs the director and what it stands on, and turns signals into calls.
 func runUntilSignal(ctx context.Context, d *director.Director, network *vrrp.Network) error {

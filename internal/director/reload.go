@@ -98,34 +98,6 @@ func (d *Director) fixed(cfg *configs.Config) error {
 	return nil
 }
 
-// applyRouters starts, changes and stops virtual routers. What is equal is not touched. A router whose place in the
-// election changes hands over first, because its successor may have the same addresses.
-func (d *Director) applyRouters() {
-	wanted := make(map[string]vrrp.Config)
-	for _, vr := range d.cfg.VirtualRouters {
-		wanted[vr.Name] = vr
-	}
-	for name, r := range d.routers {
-		vr, stays := wanted[name]
-		if stays && r.config.SameElection(vr) {
-			r.config = vr // what is new is told when all is decided
-			continue
-		}
-		r.stop()
-		d.leaving = append(d.leaving, r)
-		delete(d.routers, name)
-		if !stays {
-			delete(d.roles, name)
-			d.metrics.forget(name)
-		}
-	}
-	for _, vr := range d.cfg.VirtualRouters {
-		if d.routers[vr.Name] == nil {
-			d.start(vr, false)
-		}
-	}
-}
-
 // differences says in words what a reload changes.
 func differences(old, cfg *configs.Config) []string {
 	var list []string
