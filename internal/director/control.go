@@ -97,6 +97,7 @@ func serve(ctx context.Context, l net.Listener, h http.Handler) {
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
 	_ = s.Serve(l) // ends when s or l is closed
+	_ = s.Close()  // and the connections with it
 }
 
 // answer writes what a client gets: the result, or {"error": …}.
