@@ -124,7 +124,7 @@ func (k *Kernel) read(ctx context.Context, f func(reader) error) error {
 	if err == nil {
 		id := uint32(family.ID)
 		if !mobyFamily.CompareAndSwap(0, id) && mobyFamily.Load() != id {
-			return errReloaded
+			return ErrReloaded
 		}
 		err = f(reader{conn, family})
 	}
@@ -230,7 +230,6 @@ func call(h *moby.Handle, op Op) error {
 // mobyFamily is the number of the netlink family that moby/ipvs looks up once in the life of a process.
 var mobyFamily atomic.Uint32
 
-var errReloaded = errors.New("ip_vs was unloaded and loaded again: restart the process")
 
 // newHandle opens a handle of moby/ipvs, which is safe only after a successful read: without the family it keeps quiet
 // and from then on reports success for every operation without doing any.

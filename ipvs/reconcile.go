@@ -16,6 +16,10 @@ import (
 // ErrNoIPVS means that the running kernel has no IPVS: neither built in nor as a module that could be loaded.
 var ErrNoIPVS = errors.New("the kernel has no IPVS")
 
+// ErrReloaded means that the kernel's IPVS is not the one that this process has begun with, and that moby/ipvs, which
+// remembers the number of its netlink family, cannot write to it any more.
+var ErrReloaded = errors.New("ip_vs was unloaded and loaded again: restart holdfast")
+
 // The kernel answers an operation in microseconds and lists ten thousand destinations in a fraction of a second; what
 // takes longer than this has been lost.
 const (

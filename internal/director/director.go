@@ -242,7 +242,7 @@ func (d *Director) reported(r ipvs.Report) {
 	if r.Read || r.Err == nil { // other errors say nothing about the whole table
 		d.unusable = nil
 	}
-	for _, reason := range []error{ipvs.ErrNoIPVS, os.ErrPermission} {
+	for _, reason := range []error{ipvs.ErrNoIPVS, ipvs.ErrReloaded, os.ErrPermission} {
 		if errors.Is(r.Err, reason) {
 			d.unusable = reason
 		}
