@@ -230,7 +230,6 @@ func call(h *moby.Handle, op Op) error {
 // mobyFamily is the number of the netlink family that moby/ipvs looks up once in the life of a process.
 var mobyFamily atomic.Uint32
 
-
 // newHandle opens a handle of moby/ipvs, which is safe only after a successful read: without the family it keeps quiet
 // and from then on reports success for every operation without doing any.
 func (k *Kernel) newHandle(ctx context.Context) (*moby.Handle, error) {
