@@ -96,6 +96,7 @@ func (s StatusSet) Contains(code int) bool {
 // Change is a new verdict of one check.
 type Change struct {
 	Key     Key
+	Target  netip.AddrPort // that was checked
 	Verdict Verdict
 	Reason  string // short and stable: "connection refused", "status"; empty when up
 	Detail  string // for a person: "503 Service Unavailable (3 in a row)"

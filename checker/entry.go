@@ -66,7 +66,7 @@ func (e *entry) record(o outcome, took time.Duration) (change Change, changed bo
 	if e.tally.Run > 1 {
 		detail = fmt.Sprintf("%s (%d in a row)", detail, e.tally.Run)
 	}
-	return Change{Key: e.key, Verdict: e.tally.Verdict, Reason: e.reason, Detail: detail, At: o.end}, true
+	return Change{Key: e.key, Target: e.config.Target, Verdict: e.tally.Verdict, Reason: e.reason, Detail: detail, At: o.end}, true
 }
 
 func (e *entry) status() Status {

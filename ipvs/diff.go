@@ -72,7 +72,7 @@ func (o Op) String() string {
 	s := fmt.Sprintf("%s %s %s", o.Kind.letter(), proto, netip.AddrPortFrom(o.Service.Address, o.Service.Port))
 	switch o.Kind {
 	case AddService, UpdateService:
-		s += " -s " + o.Scheduler + flagArgs(o.Scheduler, o.Flags)
+		s += " -s " + SchedulerArgs(o.Scheduler, o.Flags)
 	case AddDestination, UpdateDestination:
 		method := map[Forward]string{NAT: "-m", DR: "-g", Tunnel: "-i"}[o.Destination.Forward]
 		s += fmt.Sprintf(" -r %s %s -w %d", o.Destination.Address, method, o.Destination.Weight)
@@ -89,6 +89,9 @@ func (o Op) object() string {
 	}
 	return o.Service.String()
 }
+
+// SchedulerArgs returns a scheduler and its flags as ipvsadm takes them after -s.
+func SchedulerArgs(scheduler string, f Flags) string { return scheduler + flagArgs(scheduler, f) }
 
 // flagArgs returns the -b argument of ipvsadm, or nothing. A bit without a name is printed as a number.
 func flagArgs(scheduler string, f Flags) string {

@@ -136,11 +136,7 @@ func (n *Network) source(c Config, index int) (netip.Addr, error) {
 	}
 	for _, a := range there {
 		p := toPrefix(*a.IPNet)
-		virtual := slices.ContainsFunc(c.Addresses, func(v Address) bool { return v.Prefix.Addr() == p.Addr() })
-		if !p.Addr().Is4() {
-			continue
-		}
-		if p.Addr() == want || !want.IsValid() && !virtual {
+		if p.Addr() == want || !want.IsValid() && p.Addr().Is4() && !n.isVirtual(c, p.Addr()) {
 			return p.Addr(), nil
 		}
 	}
@@ -148,6 +144,13 @@ func (n *Network) source(c Config, index int) (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("interface %s does not have the source address %v", c.Interface, want)
 	}
 	return netip.Addr{}, fmt.Errorf("interface %s has no IPv4 address of its own to send adverts from", c.Interface)
+}
+
+// isVirtual reports whether an address is one that moves: of this virtual router, or one that another has installed.
+func (n *Network) isVirtual(c Config, a netip.Addr) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.virtual[a] || slices.ContainsFunc(c.Addresses, func(v Address) bool { return v.Prefix.Addr() == a })
 }
 
 // Wait implements Conn.

@@ -181,7 +181,10 @@ func (w *world) Release(addresses []Address) error {
 }
 
 func (w *world) Announce(a Address, f ARPFormat) error {
-	return w.call("announce", "%v", short([]Address{a}))
+	err := w.call("announce", "%v", short([]Address{a}))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return cmp.Or(err, w.fail["announce"+short([]Address{a})[0]])
 }
 
 func (w *world) Watch(changed func()) (stop func()) {

@@ -31,6 +31,7 @@ type Network struct {
 	mu        sync.Mutex // guards what follows
 	links     map[string]link
 	addresses map[int]map[netip.Prefix]bool // by the index of their link
+	virtual   map[netip.Addr]bool           // installed by Hold
 	watchers  map[int]func()
 	watcher   int // the next one's number
 
@@ -57,7 +58,7 @@ func OpenNetwork(log *slog.Logger) (*Network, error) {
 		handle.Close()
 		return nil, fmt.Errorf("open rtnetlink: %w", err)
 	}
-	n := &Network{log: log, handle: handle, watchers: make(map[int]func()), arps: make(map[string]*announcer)}
+	n := &Network{log: log, handle: handle, watchers: make(map[int]func()), virtual: make(map[netip.Addr]bool), arps: make(map[string]*announcer)}
 	if err := n.read(); err != nil {
 		handle.Close()
 		return nil, err
@@ -226,6 +227,9 @@ func (n *Network) put(index int, p netip.Prefix, there bool) (changed bool) {
 	} else {
 		delete(on, p)
 	}
+	if len(on) == 0 {
+		delete(n.addresses, index) // of a link that may be gone
+	}
 	return changed
 }
 
@@ -323,6 +327,7 @@ func lifetime(seconds int) time.Duration {
 func (n *Network) Hold(addresses []Address, lease time.Duration) error {
 	var errs []error
 	for _, a := range addresses {
+		n.setVirtual(a, true)
 		l, err := n.device(a)
 		if err == nil {
 			err = n.expect(l.Index, a.Prefix, true, func() error { return n.handle.AddrReplace(l, leased(a.Prefix, lease)) })
@@ -342,6 +347,7 @@ func (n *Network) Release(addresses []Address) error {
 	}
 	var errs []error
 	for _, a := range addresses {
+		n.setVirtual(a, false)
 		if missing[a] {
 			continue
 		}
@@ -359,6 +365,17 @@ func (n *Network) Release(addresses []Address) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// setVirtual notes that an address is no router's own, or may be again.
+func (n *Network) setVirtual(a Address, is bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if is {
+		n.virtual[a.Prefix.Addr()] = true
+	} else {
+		delete(n.virtual, a.Prefix.Addr())
+	}
 }
 
 // expect notes what a change is going to bring before it makes it: events of what others do after it then come after

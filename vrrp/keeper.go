@@ -45,7 +45,8 @@ type keeper struct {
 	gone     []Address // no longer configured, and still to be removed
 	renewed  time.Time
 	schedule Schedule
-	unsent   bool      // an announcement could not be sent
+	unsent   []Address // could not be announced
+	resend   time.Time // when to try them again
 	tried    bool      // something in this step
 	failed   []error   // of what was tried in this step
 	retry    time.Time // after an error
@@ -113,7 +114,7 @@ func (k *keeper) step(now time.Time) {
 	switch {
 	case !o.hold:
 		k.schedule.Stop()
-		k.done, k.held = o, nil
+		k.done, k.held, k.unsent = o, nil, nil
 		k.attempt(k.host.Release(o.cfg.Addresses))
 	case now.Sub(o.at) <= o.valid:
 		k.hold(now, o)
@@ -130,10 +131,13 @@ func (k *keeper) hold(now time.Time, o order) {
 		!slices.Equal(o.cfg.Addresses, k.done.cfg.Addresses)
 	renew := o.cfg.Lease != k.done.cfg.Lease ||
 		o.cfg.Lease > 0 && o.at.After(k.done.at) && now.Sub(k.renewed) >= renewEvery
-	var back []Address
+	done, back := o, []Address(nil)
 	if begins || renew || len(missing) > 0 {
-		k.attempt(k.host.Hold(o.cfg.Addresses, o.cfg.Lease))
-		k.renewed = now
+		if k.attempt(k.host.Hold(o.cfg.Addresses, o.cfg.Lease)) {
+			k.renewed = now
+		} else { // what could not be renewed is still to be renewed
+			done.at, done.cfg.Lease = k.done.at, k.done.cfg.Lease
+		}
 		still := k.host.Missing(o.cfg.Addresses)
 		back, missing = without(missing, still), still
 	}
@@ -148,10 +152,11 @@ func (k *keeper) hold(now time.Time, o order) {
 		k.schedule.Stop()
 	case begins || len(back) > 0:
 		k.schedule.Begin(now, o.cfg.Announcements, len(o.cfg.Addresses))
-	case o.again != k.done.again || k.unsent:
+	case o.again != k.done.again:
 		k.schedule.Again(now)
 	}
-	k.done, k.unsent = o, false
+	k.done = done
+	k.announceUnsent(now, o, missing)
 	for _, n := range k.schedule.Tick(now) {
 		if a := o.cfg.Addresses[n]; !slices.Contains(missing, a) {
 			k.announce(a, o.cfg.Announcements.Format)
@@ -169,9 +174,26 @@ func (k *keeper) restored(back []Address) {
 	k.count(func(c *keeperCounters) { c.restored += uint64(len(ours)) })
 }
 
+// announceUnsent tries again what could not be announced, without the others: one link's trouble is not another's flood.
+func (k *keeper) announceUnsent(now time.Time, o order, missing []Address) {
+	if len(k.unsent) == 0 || now.Before(k.resend) {
+		return
+	}
+	unsent := k.unsent
+	k.unsent = nil
+	for _, a := range without(unsent, missing) {
+		if !o.quiet && slices.Contains(o.cfg.Addresses, a) {
+			k.announce(a, o.cfg.Announcements.Format)
+		}
+	}
+}
+
 func (k *keeper) announce(a Address, f ARPFormat) {
 	if err := k.host.Announce(a, f); err != nil {
-		k.unsent = true
+		if !slices.Contains(k.unsent, a) {
+			k.unsent = append(k.unsent, a)
+		}
+		k.resend = time.Now().Add(retryEvery / 5)
 		k.attempt(err)
 		return
 	}
@@ -189,6 +211,9 @@ func (k *keeper) attempt(err error) (ok bool) {
 
 // note makes known how a step ended. What failed is tried again, and logged when it is a new error.
 func (k *keeper) note() {
+	if len(k.unsent) > 0 {
+		k.retry = k.resend
+	}
 	if !k.tried {
 		return
 	}

@@ -145,6 +145,23 @@ func TestAnAnnouncementThatFailsIsTriedAgain(t *testing.T) {
 	})
 }
 
+// An address that cannot be announced is no reason to announce the others all the time.
+func TestOneLinksTroubleIsNotAnothersFlood(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		w.fails("announce.101", errFake)
+		c := config()
+		c.Addresses = []Address{vip(100), vip(101)}
+		r := w.run(c)
+		w.until(3300 * ms)
+		w.forget()
+		w.until(4 * time.Second)
+		w.wrote("3.41875s announce[.101]", "3.61875s announce[.101]", "3.81875s announce[.101]")
+		if s := r.Status(); s.Announced != 1 || s.HostError == "" {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
+
 // What fails beside something that works is one lasting error, not news each time.
 func TestALastingErrorIsSaidOnce(t *testing.T) {
 	test(t, func(t *testing.T, w *world) {

@@ -31,6 +31,7 @@ type Machine struct {
 	masterInterval time.Duration // Active_Adver_Interval
 	timer          time.Time     // backup: Active_Down_Timer, master: Adver_Timer; zero: not running
 	notBefore      time.Time     // no election before this: the startup delay
+	lower          bool          // the timer runs on against a lower master
 	expiry         string        // why the master-down timer runs, for the reason of what follows
 
 	holding  bool      // the addresses are, or may be, installed
@@ -199,6 +200,10 @@ func (m *Machine) Tick(now time.Time) []Action {
 		m.timer = now.Add(m.p.Interval)
 		acts = append(acts, Action{Kind: SendAdvert, Priority: m.p.Priority})
 	case Backup:
+		if m.lower && !m.preempts() { // any more
+			m.waitForMaster(now, m.MasterDownInterval())
+			return acts
+		}
 		acts = append(acts, m.becomeMaster(now, m.expiry)...)
 	}
 	return acts
@@ -231,6 +236,7 @@ func (m *Machine) receiveBackup(now time.Time, from netip.Addr, a Advert) []Acti
 		return acts
 	}
 	// The timer goes on: when it ends we take over.
+	m.lower = true
 	m.reason = fmt.Sprintf("takes over from %v, which has priority %d against %d", from, a.Priority, m.p.Priority)
 	m.expiry = fmt.Sprintf("priority %d against %d of %v", m.p.Priority, a.Priority, from)
 	return acts
@@ -335,7 +341,7 @@ func (m *Machine) stalled(now time.Time) ([]Action, bool) {
 
 // waitForMaster restarts the master-down timer.
 func (m *Machine) waitForMaster(now time.Time, d time.Duration) {
-	m.timer = now.Add(d)
+	m.timer, m.lower = now.Add(d), false
 	m.expiry = fmt.Sprintf("no master heard for %v", d.Round(time.Millisecond))
 	if m.timer.Before(m.notBefore) {
 		m.timer = m.notBefore

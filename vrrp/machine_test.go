@@ -290,6 +290,16 @@ func TestMasterThatCouldNotServeStillYieldsToAHigherOne(t *testing.T) {
 	is(t, m, Backup, true, 800*ms)
 }
 
+// Its last real server fails while it waits to take over from a lower master: it goes on waiting.
+func TestPreemptionEndsWithReadiness(t *testing.T) {
+	m := newBackup(params(200))
+	m.Receive(at(3*time.Second), lower, heard(100, time.Second))
+	m.SetUnready("no real server is up")
+	wants(t, m.Tick(at(3218750*time.Microsecond)))
+	is(t, m, Backup, false, 6437500*time.Microsecond)
+	wants(t, m.Tick(at(6437500*time.Microsecond)), send(200), hold) // the lower one has gone, too
+}
+
 // The other side of it: it has yielded to the higher priority, and hears that this one does not want the role.
 func TestLingeringMasterServesOnWhenTheWinnerResigns(t *testing.T) {
 	m := newMaster(params(150))

@@ -81,6 +81,7 @@ func runUntilSignal(ctx context.Context, d *director.Director, network *vrrp.Net
 	for {
 		select {
 		case err := <-done:
+			handOver() // ends a reload that waits for a director which is gone
 			stopWatch()
 			wg.Wait()
 			return err

@@ -132,15 +132,17 @@ func leftUp(now time.Time, cfg *configs.Config, table []ipvs.Service) map[server
 	return left
 }
 
-// checks returns every check of the configuration. One of a server that is up begins as passed.
+// checks returns every check of the configuration. One of a server that is up, or is to start as such, begins as passed.
 func checks(cfg *configs.Config, decided map[serverID]server) []checker.Check {
 	var all []checker.Check
 	for _, vs := range cfg.VirtualServers {
 		for _, rs := range vs.RealServers {
 			for _, c := range rs.Checks {
-				c.Start = decided[serverID{vs.Key, rs.Address}].verdict
-				if c.Start == checker.Down {
-					c.Start = checker.Unknown // the first pass brings it back
+				switch was, known := decided[serverID{vs.Key, rs.Address}]; {
+				case was.verdict == checker.Up || !known && vs.StartUp:
+					c.Start = checker.Up // it takes as many failures as ever to go
+				default:
+					c.Start = checker.Unknown // the first pass brings it in
 				}
 				all = append(all, c)
 			}

@@ -216,7 +216,9 @@ func (d *Director) takeAll() {
 		case vrrp.Transition:
 			d.transition(m)
 		case checker.Change:
-			d.health[m.Key] = m
+			if d.targets[m.Key] == m.Target { // else it is about what a reload has replaced
+				d.health[m.Key] = m
+			}
 		case ipvs.Report:
 			d.reported(m)
 		}
@@ -248,9 +250,13 @@ func (d *Director) reported(r ipvs.Report) {
 		}
 	}
 	if r.Err == nil && r.Goal == d.goal { // what was to be deleted is
+		before := len(d.owned)
 		d.owned = make(map[ipvs.Key]bool)
 		for _, s := range d.want {
 			d.owned[s.Key] = true
+		}
+		if len(d.owned) < before { // from now on they may be somebody else's
+			d.goal = d.table.Set(d.want, d.ownedKeys())
 		}
 	}
 }
@@ -295,7 +301,7 @@ func (d *Director) decide() {
 	want, next := desired(time.Now(), d.cfg, d.health, d.decided)
 	d.tellServers(next)
 	d.decided = next
-	if d.want == nil || !slices.EqualFunc(want, d.want, ipvs.Service.Equal) {
+	if d.goal == 0 || !slices.EqualFunc(want, d.want, ipvs.Service.Equal) {
 		d.want = want
 		for _, s := range want {
 			d.owned[s.Key] = true

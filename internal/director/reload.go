@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
 
@@ -139,7 +140,8 @@ func serviceDifferences(old, vs configs.VirtualServer) []string {
 		list = append(list, fmt.Sprintf("%s: address %v -> %v", prefix, old.Key, vs.Key))
 	}
 	if old.Scheduler != vs.Scheduler || old.Flags != vs.Flags {
-		list = append(list, fmt.Sprintf("%s: scheduler %s -> %s", prefix, old.Scheduler, vs.Scheduler))
+		list = append(list, fmt.Sprintf("%s: scheduler %s -> %s", prefix,
+			ipvs.SchedulerArgs(old.Scheduler, old.Flags), ipvs.SchedulerArgs(vs.Scheduler, vs.Flags)))
 	}
 	if old.Forward != vs.Forward || old.Inhibit != vs.Inhibit || old.StartUp != vs.StartUp {
 		list = append(list, prefix+": options changed")

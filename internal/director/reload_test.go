@@ -286,3 +286,91 @@ func TestFaultLastsUntilTheTableIsRead(t *testing.T) {
 		return nil
 	})
 }
+
+func TestRouterAloneLeavesTheLoopInPeace(t *testing.T) {
+	s := newSite(t)
+	b, err := os.ReadFile(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.edit(string(b)[strings.Index(string(b), "virtual_server"):], "")
+	d, _ := s.run()
+	s.routerIs("web", "master")
+	s.eventually(func() error {
+		if s.status().IPVS.LastReconcile.IsZero() {
+			return errors.New("no report yet")
+		}
+		return nil
+	})
+	var goal uint64
+	_ = d.call(t.Context(), func() { goal = d.goal })
+	if goal != 1 {
+		t.Errorf("the reconciler was given %d tables, want one", goal)
+	}
+}
+
+// What was ours and is deleted may be somebody else's from then on.
+func TestServiceIsNotOursOnceItIsDeleted(t *testing.T) {
+	s := newSite(t)
+	s.write(1, `virtual_server "two" { address = "127.0.0.100:81" }`)
+	s.run()
+	s.eventually(func() error {
+		if !strings.Contains(s.table.String(), ":81") {
+			return errors.New("not there yet")
+		}
+		return nil
+	})
+	s.write(1)
+	s.reload()
+	s.eventually(func() error {
+		if strings.Contains(s.table.String(), ":81") || s.status().IPVS.Error != "" {
+			return errors.New("not deleted yet")
+		}
+		return nil
+	})
+	key := ipvs.Key{Address: netip.MustParseAddr("127.0.0.100"), Port: 81, Protocol: ipvs.TCP}
+	if err := s.table.Apply(t.Context(), ipvs.Op{Kind: ipvs.AddService, Service: key, Scheduler: "rr"}); err != nil {
+		t.Fatal(err)
+	}
+	s.eventually(func() error { // until a reading has found it
+		if n := s.status().IPVS.Foreign; n != 1 {
+			return fmt.Errorf("%d foreign services, want 1", n)
+		}
+		return nil
+	})
+	if !strings.Contains(s.table.String(), ":81") {
+		t.Error("a service of somebody else was deleted")
+	}
+}
+
+// A router that gets another place in the election takes no part in it before it has left the old one.
+func TestReloadMovesARouter(t *testing.T) {
+	s := newSite(t)
+	d, _ := s.run()
+	s.routerIs("web", "master")
+	s.edit("= 51", "= 52")
+	s.edit(`["127.0.0.100/32"]`, `["127.0.0.101/32"]`)
+	s.reload()
+	s.eventually(func() error {
+		if missing := s.host.Missing(addresses("127.0.0.101/32")); len(missing) > 0 {
+			return fmt.Errorf("missing %v", missing)
+		}
+		return nil
+	})
+	var role vrrp.State
+	_ = d.call(t.Context(), func() { role = d.roles["web"] })
+	if role != vrrp.Master {
+		t.Errorf("the state file would say %v", role)
+	}
+}
+
+func TestStartUpTakesAsManyFailuresAsEver(t *testing.T) {
+	s := newSite(t)
+	s.servers[0].sick.Store(true)
+	s.edit(`address = "127.0.0.100:80"`, "address = \"127.0.0.100:80\"\n start = \"up\"")
+	s.run()
+	s.tableHas("web2=1")
+	if rs := s.status().VirtualServers[0].RealServers[0]; !strings.Contains(rs.Reason, "(3 in a row)") {
+		t.Errorf("down because of %q, want three failures", rs.Reason)
+	}
+}

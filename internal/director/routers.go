@@ -38,7 +38,7 @@ func (d *Director) start(vr vrrp.Config, resume bool) {
 	})
 }
 
-// predecessors are the routers still handing over that have the place or an address of a new one.
+// predecessors are the routers still handing over that have the name, the place or an address of a new one.
 func (d *Director) predecessors(vr vrrp.Config) []*router {
 	d.leaving = slices.DeleteFunc(d.leaving, func(r *router) bool {
 		select {
@@ -51,7 +51,7 @@ func (d *Director) predecessors(vr vrrp.Config) []*router {
 	var before []*router
 	for _, r := range d.leaving {
 		shares := slices.ContainsFunc(vr.Addresses, func(a vrrp.Address) bool { return slices.Contains(r.config.Addresses, a) })
-		if shares || r.config.Interface == vr.Interface && r.config.ID == vr.ID {
+		if shares || r.config.Name == vr.Name || r.config.Interface == vr.Interface && r.config.ID == vr.ID {
 			before = append(before, r)
 		}
 	}

@@ -79,7 +79,7 @@ type RealServerStatus struct {
 	Since               time.Time      `json:"since"`
 	Reason              string         `json:"reason"`
 	Weight              uint32         `json:"weight"`
-	EffectiveWeight     uint32         `json:"effective_weight"` // in the table now
+	EffectiveWeight     uint32         `json:"effective_weight"` // that the table should have
 	ActiveConnections   uint32         `json:"active_connections"`
 	InactiveConnections uint32         `json:"inactive_connections"`
 	Checks              []CheckStatus  `json:"checks"`
