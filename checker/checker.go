@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// ErrLocal marks the result of a check that could not run here: no descriptor, no memory, no port, no route. It says
-// nothing of the server and so changes no verdict.
+// ErrLocal marks the result of a check that could not run here: no descriptor, no memory, no port, no route, no time.
+// It says nothing of the server and so changes no verdict.
 var ErrLocal = errors.New("check could not run here")
 
 // Probe runs one check, from dial to verdict, within the deadline of ctx, which is the only one.

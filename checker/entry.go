@@ -24,14 +24,15 @@ type entry struct {
 	counts   Counts
 	fault    string // the reason of the local fault that the last run met; empty: none
 
-	due     time.Duration // of the next run; of a TCP check in flight: of its deadline
-	started time.Duration
-	index   int // on the heap; -1: not on it
-	fd      int // of a TCP check in flight
-	running bool
-	fresh   bool // has not run yet
-	first   bool // FirstRound waits for it
-	gone    bool // no longer in the Set; its result counts no more
+	due        time.Duration // of the next run; of a TCP check in flight: of its deadline
+	started    time.Duration
+	index      int   // on the heap; -1: not on it
+	fd         int   // of a TCP check in flight
+	generation int32 // of a TCP check in flight: which user of fd it is
+	running    bool
+	fresh      bool // has not run yet
+	first      bool // FirstRound waits for it
+	gone       bool // no longer in the Set; its result counts no more
 }
 
 // outcome is how one run ended.

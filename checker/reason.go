@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"syscall"
+	"time"
 )
 
 // The reasons of failed checks. They are stable: events, metrics and alerts carry them.
@@ -33,7 +34,11 @@ const (
 	reasonNetwork     = "no local network" // no route here, or the link is down
 	reasonPermission  = "not permitted"    // most often by the firewall of this host
 	reasonInvalid     = "invalid check"
+	reasonStalled     = "stalled" // this process was held up over the deadline, so the answer may be here unread
 )
+
+// maxLate is how late a timeout may be noticed. A process that is held up longer does not know who was too slow.
+const maxLate = 100 * time.Millisecond
 
 // maxDetail bounds what a server can make us repeat in logs.
 const maxDetail = 200
@@ -42,6 +47,8 @@ const maxDetail = 200
 func fault(op string, target netip.AddrPort, err error) Result {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		err = errno // without the local port, which makes every text another one
+	} else if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		err = os.ErrDeadlineExceeded // likewise
 	}
 	reason, local := explain(err, target)
 	err = fmt.Errorf("%s %s: %w", op, target, err)
@@ -53,6 +60,14 @@ func fault(op string, target netip.AddrPort, err error) Result {
 
 func localFault(reason string, err error) Result {
 	return failure(reason, fmt.Errorf("%w: %w", ErrLocal, err))
+}
+
+// judgeLate makes a timeout that was noticed late after the deadline a local fault.
+func judgeLate(res Result, late time.Duration) Result {
+	if res.Reason != reasonTimeout || late <= maxLate {
+		return res
+	}
+	return localFault(reasonStalled, fmt.Errorf("%w, noticed %s after it", res.Err, late.Round(time.Millisecond)))
 }
 
 func failure(reason string, err error) Result {
@@ -78,7 +93,7 @@ func explain(err error, target netip.AddrPort) (reason string, local bool) {
 		return reasonMemory, true
 	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EADDRINUSE):
 		return reasonPort, true
-	case errors.Is(err, syscall.ENETDOWN):
+	case errors.Is(err, syscall.ENETDOWN), errors.Is(err, syscall.EAFNOSUPPORT): // the latter: booted without IPv6
 		return reasonNetwork, true
 	case errors.Is(err, syscall.EPERM):
 		return reasonPermission, true

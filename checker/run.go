@@ -140,10 +140,12 @@ func (r *run) start(e *entry) {
 		return
 	}
 	r.wg.Go(func() {
-		ctx, cancel := context.WithDeadline(r.ctx, started.Add(e.config.Timeout))
+		deadline := started.Add(e.config.Timeout)
+		ctx, cancel := context.WithDeadline(r.ctx, deadline)
 		defer cancel()
 		res := probe(ctx)
-		r.report([]outcome{{entry: e, res: res, end: time.Now()}})
+		end := time.Now()
+		r.report([]outcome{{entry: e, res: judgeLate(res, end.Sub(deadline)), end: end}})
 	})
 }
 

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -262,6 +264,42 @@ func TestSetStall(t *testing.T) {
 			t.Errorf("after a stall: got %d results in a second, want about %d", after-before, n/10)
 		}
 		wantSpread(t, f, n)
+	})
+}
+
+// A timeout that this process notices long after the deadline is its own: the answer may be here unread.
+func TestSetStallInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet(Options{})
+		s.probe = func(k Key, c *Config) Probe {
+			return func(context.Context) Result {
+				switch k.Server {
+				case "dead":
+					time.Sleep(c.Timeout + maxLate)
+				case "stalled":
+					time.Sleep(c.Timeout + 3*time.Second)
+				case "refused":
+					time.Sleep(c.Timeout + 3*time.Second)
+					return fault("connect", c.Target, syscall.ECONNREFUSED)
+				}
+				return fault("connect", c.Target, os.ErrDeadlineExceeded)
+			}
+		}
+		s.Apply([]Check{web("dead"), web("stalled"), web("refused")})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		defer func() { cancel(); <-ended }()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		for i, want := range []struct {
+			verdict Verdict
+			reason  string
+		}{{Down, reasonTimeout}, {Unknown, reasonStalled}, {Down, reasonRefused}} {
+			if st := s.Snapshot()[i]; st.Verdict != want.verdict || st.Reason != want.reason {
+				t.Errorf("%s: got %s %q, want %s %q", st.Key.Server, st.Verdict, st.Reason, want.verdict, want.reason)
+			}
+		}
 	})
 }
 

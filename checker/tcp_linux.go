@@ -22,8 +22,9 @@ type dialer struct {
 	fd    int      // of epoll
 	conn  syscall.RawConn
 
-	mu       sync.Mutex
-	inFlight map[int]*entry // by descriptor; whoever takes it out closes the descriptor
+	mu         sync.Mutex
+	inFlight   map[int]*entry // by descriptor; whoever takes it out closes the descriptor
+	generation int32          // of the last connect: tells apart those that had the same descriptor
 }
 
 func newDialer() (*dialer, error) {
@@ -62,19 +63,21 @@ func (d *dialer) start(e *entry) (res Result, done bool) {
 	fd, err := connect(target)
 	if err == nil || err == unix.EINPROGRESS {
 		if err == nil {
-			_ = unix.Close(fd)
-			return Result{}, true
+			defer unix.Close(fd)
+			return connected(fd, target), true
 		}
-		e.fd = fd
 		d.mu.Lock()
+		d.generation++
+		e.fd, e.generation = fd, d.generation
 		d.inFlight[fd] = e
 		d.mu.Unlock()
 		// Registering comes last: from here on run may close the descriptor.
-		err = unix.EpollCtl(d.fd, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(fd)})
+		ev := unix.EpollEvent{Events: unix.EPOLLOUT, Fd: int32(fd), Pad: e.generation}
+		err = unix.EpollCtl(d.fd, unix.EPOLL_CTL_ADD, fd, &ev)
 		if err == nil {
 			return Result{}, false
 		}
-		d.take(fd)
+		d.take(fd, ev.Pad)
 	}
 	if fd >= 0 {
 		_ = unix.Close(fd)
@@ -130,7 +133,7 @@ func zoneID(zone string) (uint32, error) {
 // still, the connection has come in the meantime. done is false if run has taken it already.
 func (d *dialer) expire(e *entry) (res Result, done bool) {
 	fd := e.fd
-	if !d.takeFrom(fd, e) {
+	if d.take(fd, e.generation) == nil {
 		return Result{}, false
 	}
 	defer unix.Close(fd)
@@ -165,9 +168,9 @@ func (d *dialer) finish(events []unix.EpollEvent) []outcome {
 	out := make([]outcome, 0, len(events))
 	for _, ev := range events {
 		fd := int(ev.Fd)
-		e := d.take(fd)
+		e := d.take(fd, ev.Pad)
 		if e == nil {
-			continue // expired between the event and here
+			continue // expired between the event and here, where the descriptor may be that of another already
 		}
 		out = append(out, outcome{entry: e, res: connected(fd, e.config.Target), end: time.Now()})
 		_ = unix.Close(fd)
@@ -182,28 +185,45 @@ func connected(fd int, target netip.AddrPort) Result {
 	if err == nil && errno != 0 {
 		err = unix.Errno(errno)
 	}
+	if err == nil && toItself(fd, target) {
+		err = unix.ECONNREFUSED
+	}
 	if err == nil || err == unix.ECONNRESET || err == unix.EPIPE {
 		return Result{}
 	}
 	return fault("connect", target, err)
 }
 
-// take takes the entry out of the connects in flight; nil: another has.
-func (d *dialer) take(fd int) *entry {
+// toItself reports a connection of a socket with itself. It comes about where nothing listens on a port of this host
+// and the kernel picks just that one as the local port.
+func toItself(fd int, target netip.AddrPort) bool {
+	local, err := unix.Getsockname(fd)
+	if err != nil || addrPort(local).Port() != target.Port() {
+		return false
+	}
+	peer, err := unix.Getpeername(fd) // not target, which may be unspecified
+	return err == nil && addrPort(local) == addrPort(peer)
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// take takes the entry out of the connects in flight; nil: another has. The descriptor alone does not tell, as the
+// kernel gives a closed one out again.
+func (d *dialer) take(fd int, generation int32) *entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	e := d.inFlight[fd]
-	delete(d.inFlight, fd)
-	return e
-}
-
-// takeFrom is take, but only if the descriptor is still that of e: the kernel gives a closed one out again.
-func (d *dialer) takeFrom(fd int, e *entry) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.inFlight[fd] != e {
-		return false
+	if e == nil || e.generation != generation {
+		return nil
 	}
 	delete(d.inFlight, fd)
-	return true
+	return e
 }

@@ -167,3 +167,78 @@ func eventually(t *testing.T, ok func() bool) {
 		}
 	}
 }
+
+// An event that was fetched before its connect expired says nothing of the next connect on the same descriptor.
+func TestStaleEvent(t *testing.T) {
+	d, err := newDialer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	live := &entry{config: Config{Target: serve(t, silent)}}
+	hung := &entry{config: Config{Target: blackhole(t)}}
+	for range 100 { // others may take the descriptor
+		if res, done := d.start(live); done {
+			t.Fatalf("live: got %v at once", res.Err)
+		}
+		poll := []unix.PollFd{{Fd: int32(d.fd), Events: unix.POLLIN}}
+		if n, err := unix.Poll(poll, 5000); n != 1 {
+			t.Fatalf("poll: %d %v", n, err)
+		}
+		events := make([]unix.EpollEvent, 1)
+		if n, err := unix.EpollWait(d.fd, events, 0); n != 1 {
+			t.Fatalf("wait: %d %v", n, err)
+		}
+		if _, done := d.expire(live); !done {
+			t.Fatal("live: not expired")
+		}
+		if res, done := d.start(hung); done {
+			t.Fatalf("hung: got %v at once", res.Err)
+		}
+		same := hung.fd == live.fd
+		if out := d.finish(events); len(out) > 0 {
+			t.Fatalf("a stale event: got %v for the next check", out[0].res.Err)
+		}
+		if res, done := d.expire(hung); !done || res.Reason != reasonTimeout {
+			t.Fatalf("hung: got %v %q, want %q", done, res.Reason, reasonTimeout)
+		}
+		if same {
+			return
+		}
+	}
+	t.Skip("the kernel gave no descriptor out again")
+}
+
+// A socket that is connected with itself is no server.
+func TestSelfConnect(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		sa   unix.Sockaddr
+	}{
+		{"IPv4", &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}},
+		{"IPv6", &unix.SockaddrInet6{Addr: [16]byte{15: 1}}},
+	} {
+		family := unix.AF_INET
+		if _, ok := tc.sa.(*unix.SockaddrInet6); ok {
+			family = unix.AF_INET6
+		}
+		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+		if err != nil {
+			t.Skipf("%s: %v", tc.name, err)
+		}
+		defer unix.Close(fd)
+		if err := unix.Bind(fd, tc.sa); err != nil {
+			t.Skipf("%s: %v", tc.name, err)
+		}
+		sa, err := unix.Getsockname(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Connect(fd, sa); err != nil {
+			t.Fatalf("%s: connect to itself: %v", tc.name, err)
+		}
+		if res := connected(fd, addrPort(sa)); res.Reason != reasonRefused || errors.Is(res.Err, ErrLocal) {
+			t.Errorf("%s: got %q (%v), want %q", tc.name, res.Reason, res.Err, reasonRefused)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+)
+
+func TestFault(t *testing.T) {
+	target := netip.MustParseAddrPort("192.0.2.1:80")
+	op := func(err error) error {
+		local := net.TCPAddrFromAddrPort(netip.MustParseAddrPort("192.0.2.2:40000"))
+		return &net.OpError{Op: "read", Net: "tcp", Source: local, Addr: net.TCPAddrFromAddrPort(target), Err: err}
+	}
+	for _, tc := range []struct {
+		err    error
+		reason string
+		local  bool
+		detail string
+	}{
+		{op(os.ErrDeadlineExceeded), reasonTimeout, false, "read 192.0.2.1:80: i/o timeout"},
+		{op(context.DeadlineExceeded), reasonTimeout, false, "read 192.0.2.1:80: i/o timeout"},
+		{op(os.NewSyscallError("read", syscall.ECONNRESET)), reasonReset, false, "read 192.0.2.1:80: connection reset by peer"},
+		{os.NewSyscallError("socket", syscall.EAFNOSUPPORT), reasonNetwork, true,
+			"check could not run here: read 192.0.2.1:80: address family not supported by protocol"},
+	} {
+		res := fault("read", target, tc.err)
+		if res.Reason != tc.reason || errors.Is(res.Err, ErrLocal) != tc.local || res.Detail != tc.detail {
+			t.Errorf("%v: got %q %q, want %q %q, local %v", tc.err, res.Reason, res.Detail, tc.reason, tc.detail, tc.local)
+		}
+	}
+}
