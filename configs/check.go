@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/zclconf/go-cty/cty"
 )
 
 var checkKinds = []choice[checker.Kind]{
@@ -63,13 +64,12 @@ func (b *builder) checks(list []*rawCheck) []check {
 		if kind == 0 {
 			continue
 		}
+		c := b.check(raw, kind)
 		if raw.Name == nil && count[raw.Kind] > 1 {
 			b.fail(raw.Range, "Missing name",
 				fmt.Sprintf("There are %d checks %q here: each needs a name.", count[raw.Kind], raw.Kind))
-		}
-		c := b.check(raw, kind)
-		if raw.Name != nil && c.name != "" {
-			b.unique("check name", list[0].Range.String(), fmt.Sprintf("%q", c.name), raw.Name.Expr.Range())
+		} else if c.name != "" {
+			b.unique("check name", list[0].Range.String(), fmt.Sprintf("%q", c.name), orRange(raw.Name, raw.KindRange))
 		}
 		out = append(out, c)
 	}
@@ -111,16 +111,24 @@ func (b *builder) check(raw *rawCheck, kind checker.Kind) check {
 	if c.config.Retry == 0 {
 		c.config.Retry = c.config.Interval
 	}
-	b.timeout(raw, c.config)
+	b.times(raw, c.config)
 	if kind == checker.HTTP {
 		b.httpCheck(raw, &c.config)
 	}
 	return c
 }
 
-// timeout holds the timeout against the interval.
-func (b *builder) timeout(raw *rawCheck, c checker.Config) {
-	if c.Timeout == 0 || c.Interval == 0 || c.Timeout <= c.Interval {
+// times holds the timeout and the retry interval against the interval, as the promise of when a server is out needs it.
+func (b *builder) times(raw *rawCheck, c checker.Config) {
+	if c.Timeout == 0 || c.Interval == 0 {
+		return // reported there
+	}
+	if c.Timeout <= c.Interval {
+		if c.Retry < c.Timeout || c.Retry > c.Interval {
+			b.fail(raw.RetryInterval.Expr.Range(), "Invalid retry_interval", fmt.Sprintf(
+				"retry_interval must be at least the timeout and at most the interval: write %q to %q.",
+				short(c.Timeout), short(c.Interval)))
+		}
 		return
 	}
 	hint := "is 1s unless set, and must be"
@@ -140,11 +148,20 @@ func (b *builder) httpCheck(raw *rawCheck, c *checker.Config) {
 		c.Status.Add(200, 299)
 		return
 	}
-	list, ok := readList(b, raw.Status, matching(parseStatus))
+	list, ok := readList(b, raw.Status, status)
 	if ok && len(list) == 0 {
 		b.invalid("status", raw.Status.Expr.Range(), errors.New(`takes at least one code or range such as "200-299"`))
 	}
 	for _, s := range list {
 		c.Status.Add(s.value[0], s.value[1])
 	}
+}
+
+// status accepts an element of the list: a code as a number, or a code or a range as a text.
+func status(v cty.Value) ([2]int, error) {
+	if isNumber(v) {
+		code, err := whole(100, 599)(v)
+		return [2]int{code, code}, err
+	}
+	return matching(parseStatus)(v)
 }

@@ -3,15 +3,19 @@
 package configs
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2"
 	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
@@ -79,7 +83,7 @@ func TestLoad(t *testing.T) {
 				Name: "web1", Address: netip.MustParseAddrPort("10.0.0.21:8080"), Weight: 10,
 				Checks: []checker.Check{{Key: key, Config: checker.Config{
 					Kind: checker.HTTP, Target: netip.MustParseAddrPort("10.0.0.21:9000"),
-					Interval: 5 * time.Second, Timeout: 3 * time.Second, Retry: time.Second, Rise: 4, Fall: 5,
+					Interval: 5 * time.Second, Timeout: 3 * time.Second, Retry: 4 * time.Second, Rise: 4, Fall: 5,
 					Path: "/health?full=1", Host: "www.example.com", Status: ok, Expect: "^ok$",
 				}}},
 			}, {
@@ -181,6 +185,30 @@ func TestLeaseAuto(t *testing.T) {
 	}
 }
 
+// everywhere returns the body of a block in which every attribute has the same value, and so on in every block in it.
+func everywhere(block reflect.Type, value string) string {
+	var out strings.Builder
+	for field := range block.Fields() {
+		name, sort, _ := strings.Cut(field.Tag.Get("hcl"), ",")
+		switch inner := field.Type; {
+		case inner == reflect.TypeFor[*hcl.Attribute]():
+			fmt.Fprintf(&out, "%s = %s\n", name, value)
+		case sort == "block":
+			if inner.Kind() == reflect.Slice {
+				inner = inner.Elem()
+			}
+			labels := []string{""}
+			if first := inner.Elem().Field(0); strings.HasSuffix(first.Tag.Get("hcl"), ",label") {
+				labels = []string{` "tcp"`, ` "http"`}
+			}
+			for _, label := range labels {
+				fmt.Fprintf(&out, "%s%s {\n%s}\n", name, label, everywhere(inner.Elem(), value))
+			}
+		}
+	}
+	return out.String()
+}
+
 // FuzzLoad: whatever the file says, there is a configuration or an error that names a line, in the order of the file.
 func FuzzLoad(f *testing.F) {
 	for _, pattern := range []string{"examples/*.hcl", "testdata/invalid/*.hcl", "testdata/*.hcl", "reference.hcl"} {
@@ -192,6 +220,14 @@ func FuzzLoad(f *testing.F) {
 			}
 			f.Add(src)
 		}
+	}
+	for _, value := range []string{
+		`1`, `-1`, `1.5`, `1e999999999`, `true`, `-true`, `null`, `-null`, `""`, `word`, `a.b`, `f(1)`, `1 + 1`, `("${1}s")`,
+		`"${1}"`, `"${1}s"`, `"a${true}"`, `"a${null}"`, `"a${"b"}"`, `"a${[]}"`, `"a${b}"`, `"%{ if true }a%{ endif }"`,
+		"<<EOT\na\nEOT", "<<EOT\na${1}\nEOT", "<<-EOT\n  ${null}a\n  EOT",
+		`[]`, `["a", 1, -1, true, null, word, "a${1}", "${1}", [], {}]`, `[for a in [1] : a]`, `{}`, `{ a = 1, "b" = "a${1}" }`,
+	} {
+		f.Add([]byte(everywhere(reflect.TypeFor[rawConfig](), value)))
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		cfg, diags := LoadBytes("fuzz.hcl", src)

@@ -77,6 +77,14 @@ func checkHost(a netip.Addr) error {
 	return nil
 }
 
+// checkHostPort is checkHost for an address with a port.
+func checkHostPort(ap netip.AddrPort) error {
+	if a := ap.Addr(); a.Is4In6() && a.Zone() == "" {
+		return fmt.Errorf("takes an IPv4 address in its own form: write %q", netip.AddrPortFrom(a.Unmap(), ap.Port()))
+	}
+	return checkHost(ap.Addr())
+}
+
 // parseAddr accepts the address of a host.
 func parseAddr(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
@@ -102,9 +110,13 @@ func parseVirtualAddress(s string) (vrrp.Address, error) {
 	if len(words) != 1 && (len(words) != 3 || words[1] != "dev") {
 		return none, errors.New(`takes "ADDR/LEN" or "ADDR/LEN dev IFACE"`)
 	}
-	if a, err := netip.ParseAddr(words[0]); err == nil && a.Is4() {
+	if a, err := netip.ParseAddr(words[0]); err == nil && a.Unmap().Is4() {
 		return none, fmt.Errorf("takes an address with the length of its prefix: write %q",
-			strings.Join(append([]string{words[0] + "/32"}, words[1:]...), " "))
+			strings.Join(append([]string{a.Unmap().String() + "/32"}, words[1:]...), " "))
+	}
+	if p, err := netip.ParsePrefix(words[0]); err == nil && p.Addr().Is4In6() {
+		words[0] = netip.PrefixFrom(p.Addr().Unmap(), max(1, p.Bits()-96)).String()
+		return none, fmt.Errorf("takes an IPv4 address in its own form: write %q", strings.Join(words, " "))
 	}
 	if a, _, _ := strings.Cut(words[0], "/"); strings.Contains(a, ":") {
 		if _, err := parseAddr4(a); err != nil {
@@ -128,13 +140,13 @@ func parseVirtualAddress(s string) (vrrp.Address, error) {
 // parseService accepts the "ADDR:PORT" of a virtual server.
 func parseService(s string) (netip.AddrPort, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
-		return netip.AddrPort{}, fmt.Errorf("takes an address with a port: write %q", netip.AddrPortFrom(a, 80))
+		return netip.AddrPort{}, fmt.Errorf("takes an address with a port: write %q", netip.AddrPortFrom(a.Unmap(), 80))
 	}
 	ap, err := netip.ParseAddrPort(s)
 	if err != nil {
 		return ap, fmt.Errorf(`takes "ADDR:PORT", not %q`, s)
 	}
-	if err := checkHost(ap.Addr()); err != nil {
+	if err := checkHostPort(ap); err != nil {
 		return netip.AddrPort{}, err
 	}
 	if ap.Port() == 0 {
@@ -152,7 +164,7 @@ func parseServer(s string) (netip.AddrPort, error) {
 	if err != nil || ap.Port() == 0 {
 		return netip.AddrPort{}, fmt.Errorf(`takes "ADDR:PORT" or "ADDR", with a port from 1 to 65535, not %q`, s)
 	}
-	return ap, checkHost(ap.Addr())
+	return ap, checkHostPort(ap)
 }
 
 // parseURLPath accepts the path of a request, which may carry a query.

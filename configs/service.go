@@ -120,6 +120,11 @@ func (b *builder) serverAddress(raw *rawRealServer, scope string, s VirtualServe
 			s.Key.Address, strings.ToUpper(s.Forward.String())))
 		return a
 	}
+	if a == netip.AddrPortFrom(s.Key.Address, s.Key.Port) {
+		b.invalid("address", at, fmt.Errorf(
+			"takes another address than the service's own, %s: connections and checks would come back to the service", a))
+		return a
+	}
 	if s.Forward == ipvs.DR && a.Port() != s.Key.Port {
 		b.invalid("address", at, fmt.Errorf(
 			`takes the service's port, %d: DR leaves the IP packet unchanged, so it cannot map ports; forward = "nat" can`,

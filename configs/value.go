@@ -59,7 +59,11 @@ func readList[T any](b *builder, a *hcl.Attribute, parse parser[T]) (list []loca
 	tuple, isList := a.Expr.(*hclsyntax.TupleConsExpr)
 	if !isList {
 		if v, literal := b.literal(a.Name, a.Expr); literal {
-			b.invalid(a.Name, a.Expr.Range(), fmt.Errorf("is a list: write [%s]", show(v)))
+			hint := ""
+			if _, err := parse(v); err == nil {
+				hint = fmt.Sprintf(": write [%s]", show(v))
+			}
+			b.invalid(a.Name, a.Expr.Range(), errors.New("is a list"+hint))
 		}
 		return nil, false
 	}
@@ -76,11 +80,14 @@ func readList[T any](b *builder, a *hcl.Attribute, parse parser[T]) (list []loca
 	return list, ok
 }
 
-// literal returns the value of an expression that is one plain value. It does not evaluate anything else.
+// literal returns the value of an expression that is one plain value: a known text, number or truth, or null. It does
+// not evaluate anything else.
 func (b *builder) literal(name string, expr hcl.Expression) (cty.Value, bool) {
 	switch e := expr.(type) {
 	case *hclsyntax.LiteralValueExpr:
-		return e.Val, true
+		if e.Val.IsKnown() {
+			return e.Val, true
+		}
 	case *hclsyntax.ParenthesesExpr:
 		return b.literal(name, e.Expression)
 	case *hclsyntax.TupleConsExpr, *hclsyntax.ObjectConsExpr:
@@ -90,7 +97,7 @@ func (b *builder) literal(name string, expr hcl.Expression) (cty.Value, bool) {
 		var text strings.Builder
 		for _, part := range e.Parts {
 			p, ok := part.(*hclsyntax.LiteralValueExpr)
-			if !ok {
+			if !ok || !isText(p.Val) {
 				b.refuse(part.Range(), "Expressions are not supported yet; a \"${\" that is meant as text is written \"$${\".")
 				return cty.NilVal, false
 			}
@@ -130,6 +137,8 @@ func show(v cty.Value) string {
 }
 
 func isText(v cty.Value) bool { return !v.IsNull() && v.Type() == cty.String }
+
+func isNumber(v cty.Value) bool { return !v.IsNull() && v.Type() == cty.Number }
 
 // text accepts any text.
 func text(v cty.Value) (string, error) {
@@ -177,7 +186,7 @@ func whole(first, last int) parser[int] {
 				return 0, fmt.Errorf("takes a number without quotes: write %s", v.AsString())
 			}
 		}
-		if !v.IsNull() && v.Type() == cty.Number {
+		if isNumber(v) {
 			// Float64 is exact for every number in any of the ranges, and bounded for every other.
 			f, _ := v.AsBigFloat().Float64()
 			if n := int(f); v.AsBigFloat().IsInt() && f >= float64(first) && f <= float64(last) {
@@ -191,7 +200,7 @@ func whole(first, last int) parser[int] {
 // duration accepts a duration from first to last that is a multiple of step.
 func duration(first, last, step time.Duration) parser[time.Duration] {
 	return func(v cty.Value) (time.Duration, error) {
-		if n := show(v); !v.IsNull() && v.Type() == cty.Number {
+		if n := show(v); isNumber(v) {
 			if n == "…" {
 				return 0, errors.New(`takes a text with a unit, such as "500ms"`)
 			}

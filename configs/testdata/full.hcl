@@ -64,13 +64,13 @@ virtual_server "web" {
       name           = "app"
       interval       = "5s"
       timeout        = "3s"
-      retry_interval = "1s"
+      retry_interval = "4s"
       rise           = 4
       fall           = 5
       port           = 9000
       path           = "/health?full=1"
       host           = "www.example.com"
-      status         = ["200-204", "301"]
+      status         = ["200-204", 301]
       expect         = "^ok$"
     }
   }

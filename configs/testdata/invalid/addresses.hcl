@@ -11,7 +11,9 @@ virtual_router "a" {
     /* error: Invalid addresses: addresses takes the address of one host, not 0.0.0.0. */ "0.0.0.0/32",
     /* error: Invalid addresses: addresses takes the address of one host, not 255.255.255.255. */ "255.255.255.255/32",
     /* error: Invalid addresses: addresses takes an interface name: 1 to 15 characters without a slash, colon or white space. */ "10.0.0.103/32 dev eth0:1",
-    /* error: Invalid addresses: addresses takes an IPv4 address in its own form: write "10.0.0.104". */ "::ffff:10.0.0.104/128",
+    /* error: Invalid addresses: addresses takes an IPv4 address in its own form: write "10.0.0.104/32". */ "::ffff:10.0.0.104/128",
+    /* error: Invalid addresses: addresses takes an IPv4 address in its own form: write "10.0.0.104/24 dev eth1". */ "::ffff:10.0.0.104/120 dev eth1",
+    /* error: Invalid addresses: addresses takes an address with the length of its prefix: write "10.0.0.104/32". */ "::ffff:10.0.0.104",
     /* error: Invalid addresses: addresses takes a text in quotes, not 5. */ 5,
     /* error: Invalid addresses: addresses is a single value. */ ["10.0.0.105/32"],
   ]

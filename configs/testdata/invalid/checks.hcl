@@ -20,7 +20,9 @@ virtual_server "a" {
     expect = /* error: Invalid expect: expect takes a regular expression of RE2, which has no look-around or back-references: invalid or unsupported Perl syntax: `(?=`. */ "(?=a)"
     status = [
       "200",
-      /* error: Invalid status: status takes a text in quotes, not 200. */ 200,
+      200,
+      /* error: Invalid status: status takes a whole number from 100 to 599, not 600. */ 600,
+      /* error: Invalid status: status takes a text in quotes, not true. */ true,
       /* error: Invalid status: status takes codes from 100 to 599 such as "200" or "200-299", not "2xx". */ "2xx",
       /* error: Invalid status: status takes codes from 100 to 599 such as "200" or "200-299", not "299-200". */ "299-200",
       /* error: Invalid status: status takes codes from 100 to 599 such as "200" or "200-299", not "200-600". */ "200-600",
@@ -40,6 +42,18 @@ virtual_server "a" {
     address = "10.0.0.22"
     check "http" {
       status = /* error: Invalid status: status is a list: write ["200"]. */ "200"
+    }
+  }
+  real_server "web3" {
+    address = "10.0.0.23"
+    check "http" {
+      status = /* error: Invalid status: status is a list: write [200]. */ 200
+    }
+  }
+  real_server "web4" {
+    address = "10.0.0.24"
+    check "http" {
+      status = /* error: Invalid status: status is a list. */ 600
     }
   }
 }

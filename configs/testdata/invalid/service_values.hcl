@@ -27,3 +27,18 @@ virtual_server "c" {
     address = "10.0.0.21"
   }
 }
+virtual_server "d" {
+  address = /* error: Invalid address: address takes an IPv4 address in its own form: write "10.0.0.100:80". */ "[::ffff:10.0.0.100]:80"
+  real_server "web1" {
+    address = /* error: Invalid address: address takes an IPv4 address in its own form: write "10.0.0.21:8080". */ "[::ffff:10.0.0.21]:8080"
+  }
+  real_server "web2" {
+    address = /* error: Invalid address: address takes an IPv4 address in its own form: write "10.0.0.22". */ "::ffff:10.0.0.22"
+  }
+}
+virtual_server "e" {
+  address = /* error: Invalid address: address takes an address with a port: write "10.0.0.100:80". */ "::ffff:10.0.0.100"
+  real_server "web1" {
+    address = "10.0.0.21"
+  }
+}
