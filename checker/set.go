@@ -26,8 +26,8 @@ const (
 
 // Set is a set of running checks. Apply gives it the checks, Run runs them.
 //
-// With a timeout no longer than interval and retry, and a retry no longer than the interval, a server is down at the
-// latest fall × interval + timeout after it stops to pass, and up rise × interval + timeout after it passes again.
+// With neither timeout nor retry longer than the interval, a server is down at the latest fall × interval + timeout
+// after it stops to pass, and up rise × interval + timeout after it passes again.
 type Set struct {
 	log      *slog.Logger
 	onChange func(Change)

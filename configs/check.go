@@ -124,10 +124,9 @@ func (b *builder) times(raw *rawCheck, c checker.Config) {
 		return // reported there
 	}
 	if c.Timeout <= c.Interval {
-		if c.Retry < c.Timeout || c.Retry > c.Interval {
-			b.fail(raw.RetryInterval.Expr.Range(), "Invalid retry_interval", fmt.Sprintf(
-				"retry_interval must be at least the timeout and at most the interval: write %q to %q.",
-				short(c.Timeout), short(c.Interval)))
+		if c.Retry > c.Interval {
+			b.fail(raw.RetryInterval.Expr.Range(), "Invalid retry_interval",
+				fmt.Sprintf("retry_interval must be at most the interval: write %q or less.", short(c.Interval)))
 		}
 		return
 	}

@@ -176,7 +176,7 @@ virtual_server "web" {
     timeout  = "1s"                 # for the whole check, from dial to verdict; at most the interval
     rise     = 2                    # passes in a row to come back
     fall     = 3                    # failures in a row to go
-    retry_interval = ""             # while a change of verdict is pending; from the timeout to the interval; default: interval
+    retry_interval = ""             # while a change of verdict is pending; at most the interval; default: interval
     address  = ""                   # default: the real server's own (not supported yet)
     port     = 0                    # default: the real server's own
     source   = ""                   # local address; never a virtual address unless said (not supported yet)

@@ -14,13 +14,13 @@ virtual_server "b" {
   address = "10.0.0.100:81"
   check "tcp" {
     name           = "above"
-    retry_interval = /* error: Invalid retry_interval: retry_interval must be at least the timeout and at most the interval: write "1s" to "2s". */ "2001ms"
+    retry_interval = /* error: Invalid retry_interval: retry_interval must be at most the interval: write "2s" or less. */ "2001ms"
   }
   check "tcp" {
-    name           = "below"
+    name           = "below-the-timeout"
     interval       = "10s"
     timeout        = "3s"
-    retry_interval = /* error: Invalid retry_interval: retry_interval must be at least the timeout and at most the interval: write "3s" to "10s". */ "2s"
+    retry_interval = "2s"
   }
   check "tcp" {
     name           = "interval"
