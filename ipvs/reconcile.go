@@ -89,6 +89,12 @@ func Reconcile(ctx context.Context, t Table, want []Service, owned []Key) (Repor
 	return r, r.Err
 }
 
+// Plan returns what Reconcile would do to a table, and how many services in it are not ours.
+func Plan(table, want []Service, owned []Key) (ops []Op, foreign int) {
+	ours, others := newGoal(want, owned).split(table)
+	return Diff(want, ours), len(others)
+}
+
 // goal is what the table should be.
 type goal struct {
 	number uint64

@@ -27,6 +27,14 @@ type server struct {
 	reason  string // why it is not up
 }
 
+// weight is what the server should have in the table.
+func (s server) weight(rs configs.RealServer) uint32 {
+	if s.verdict == checker.Up {
+		return rs.Weight
+	}
+	return 0
+}
+
 // desired is the whole policy: what the IPVS table should be, given the configuration, what the checks say, and what was
 // decided before. It returns the decisions for the next call.
 func desired(
@@ -39,10 +47,10 @@ func desired(
 			id := serverID{vs.Key, rs.Address}
 			now := decide(now, vs, rs, health, prev[id])
 			next[id] = now
-			if now.verdict == checker.Up {
-				s.Destinations = append(s.Destinations, destination(vs, rs, rs.Weight))
-			} else if vs.Inhibit {
-				s.Destinations = append(s.Destinations, destination(vs, rs, 0))
+			if now.verdict == checker.Up || vs.Inhibit {
+				s.Destinations = append(s.Destinations, ipvs.Destination{
+					Address: rs.Address, Forward: vs.Forward, Weight: now.weight(rs),
+				})
 			}
 		}
 		slices.SortFunc(s.Destinations, func(a, b ipvs.Destination) int { return a.Address.Compare(b.Address) })
@@ -50,10 +58,6 @@ func desired(
 	}
 	slices.SortFunc(want, func(a, b ipvs.Service) int { return a.Key.Compare(b.Key) })
 	return want, next
-}
-
-func destination(vs configs.VirtualServer, rs configs.RealServer, weight uint32) ipvs.Destination {
-	return ipvs.Destination{Address: rs.Address, Forward: vs.Forward, Weight: weight}
 }
 
 // decide is the policy for one real server: all of its checks must pass. Before they have all spoken it stays what it
@@ -138,11 +142,9 @@ func checks(cfg *configs.Config, decided map[serverID]server) []checker.Check {
 	for _, vs := range cfg.VirtualServers {
 		for _, rs := range vs.RealServers {
 			for _, c := range rs.Checks {
-				switch was, known := decided[serverID{vs.Key, rs.Address}]; {
-				case was.verdict == checker.Up || !known && vs.StartUp:
-					c.Start = checker.Up // it takes as many failures as ever to go
-				default:
-					c.Start = checker.Unknown // the first pass brings it in
+				was, known := decided[serverID{vs.Key, rs.Address}]
+				if was.verdict == checker.Up || !known && vs.StartUp {
+					c.Start = checker.Up // it takes as many failures as ever to go; else the first pass brings it in
 				}
 				all = append(all, c)
 			}

@@ -91,7 +91,6 @@ type view struct {
 	started   time.Time
 	instances []*vrrp.Instance // in the order of the configuration
 	decided   map[serverID]server
-	want      []ipvs.Service
 	report    ipvs.Report
 	drift     int
 	ready     bool
@@ -187,7 +186,7 @@ func (d *Director) loop(ctx context.Context) {
 		case <-firstRound:
 			firstRound = nil
 			d.ready = true
-			d.log.Info("first round of checks done", "checks", len(checks(d.cfg, nil)))
+			d.log.Info("first round of checks done", "checks", len(d.targets))
 			d.tellRouters()
 		case <-alive.C:
 			continue
@@ -367,7 +366,7 @@ func (d *Director) save() {
 
 func (d *Director) publish() {
 	v := &view{
-		config: d.cfg, loaded: d.loaded, reloadErr: d.reloadErr, started: d.started, decided: d.decided, want: d.want,
+		config: d.cfg, loaded: d.loaded, reloadErr: d.reloadErr, started: d.started, decided: d.decided,
 		report: d.report, drift: d.drift, ready: d.ready,
 	}
 	for _, vr := range d.cfg.VirtualRouters {

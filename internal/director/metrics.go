@@ -216,12 +216,10 @@ func collectServices(ch chan<- prometheus.Metric, v *view, stats []ipvs.ServiceS
 		up := false
 		for _, rs := range vs.RealServers {
 			id := serverID{vs.Key, rs.Address}
-			is, weight := v.decided[id].verdict == checker.Up, uint32(0)
-			if is {
-				up, weight = true, rs.Weight
-			}
-			serverUp.send(ch, bit(is), vs.Name, rs.Name)
-			serverWeight.send(ch, float64(weight), vs.Name, rs.Name)
+			is := v.decided[id]
+			up = up || is.verdict == checker.Up
+			serverUp.send(ch, bit(is.verdict == checker.Up), vs.Name, rs.Name)
+			serverWeight.send(ch, float64(is.weight(rs)), vs.Name, rs.Name)
 			if d, ok := destinations[id]; ok {
 				serverActive.send(ch, float64(d.Active), vs.Name, rs.Name)
 				serverInactive.send(ch, float64(d.Inactive), vs.Name, rs.Name)

@@ -34,22 +34,9 @@ func (p Plan) Changes() bool { return len(p.Operations)+len(p.Remove) > 0 }
 func MakePlan(cfg *configs.Config, table []ipvs.Service, last State, missing func([]vrrp.Address) []vrrp.Address) Plan {
 	p := Plan{Operations: []string{}, Later: []LaterServer{}, Remove: []AddressState{}, Held: []AddressState{}}
 	want, decided := desired(time.Now(), cfg, nil, leftUp(time.Now(), cfg, table))
-	ours := make(map[ipvs.Key]bool)
-	for _, k := range last.Keys() {
-		ours[k] = true
-	}
-	for _, s := range want {
-		ours[s.Key] = true
-	}
-	var have []ipvs.Service
-	for _, s := range table {
-		if ours[s.Key] {
-			have = append(have, s)
-		} else {
-			p.Foreign++
-		}
-	}
-	for _, op := range ipvs.Diff(want, have) {
+	ops, foreign := ipvs.Plan(table, want, last.Keys())
+	p.Foreign = foreign
+	for _, op := range ops {
 		p.Operations = append(p.Operations, op.String())
 	}
 	for _, vs := range cfg.VirtualServers {

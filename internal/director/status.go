@@ -159,11 +159,11 @@ func serviceStatus(
 		id := serverID{vs.Key, rs.Address}
 		is, count := decided[id], counts[id]
 		r := RealServerStatus{
-			Name: rs.Name, Address: rs.Address, State: is.verdict.String(), Since: is.since, Reason: is.reason, Weight: rs.Weight,
+			Name: rs.Name, Address: rs.Address, State: is.verdict.String(), Since: is.since, Reason: is.reason,
+			Weight: rs.Weight, EffectiveWeight: is.weight(rs),
 			ActiveConnections: count.Active, InactiveConnections: count.Inactive, Checks: []CheckStatus{},
 		}
 		if is.verdict == checker.Up {
-			r.EffectiveWeight = rs.Weight
 			out.State = "up"
 		}
 		for _, c := range rs.Checks {
