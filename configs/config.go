@@ -9,19 +9,25 @@ import (
 	"net/netip"
 
 	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/internal/notify"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
+	"github.com/holdfast-lb/holdfast/vrrp/track"
 )
 
 // Config is a whole, valid configuration with every default filled in.
 type Config struct {
-	Path           string // as given: a file or a folder
-	Hash           string // "sha256:…" over the files' contents in order
-	Director       Director
-	Log            Log
-	HTTP           HTTP
-	VirtualRouters []vrrp.Config   // in the order of the files
-	VirtualServers []VirtualServer // in the order of the files
+	Path            string // as given: a file or a folder
+	Hash            string // "sha256:…" over the files' contents in order
+	Director        Director
+	Log             Log
+	HTTP            HTTP
+	VirtualRouters  []vrrp.Config   // in the order of the files
+	Trackers        []track.Tracker // of all virtual routers, in the order of the files
+	TrackedServices []TrackedService
+	SyncGroups      []SyncGroup
+	Notify          []notify.Config
+	VirtualServers  []VirtualServer // in the order of the files
 }
 
 // DefaultControlSocket is where the director is asked unless the configuration says otherwise.
@@ -32,6 +38,19 @@ type Director struct {
 	Name          string
 	ControlSocket string
 	StateDir      string
+	Realtime      bool
+}
+
+// TrackedService is a virtual server whose quorum counts in the election of a virtual router.
+type TrackedService struct {
+	Router, Service string
+	Weight          int
+}
+
+// SyncGroup is the block of the same name.
+type SyncGroup struct {
+	Name    string
+	Members []string // names of virtual routers
 }
 
 // Log is the block of the same name.

@@ -55,7 +55,7 @@ func TestLoad(t *testing.T) {
 		Director: Director{Name: "lb9", ControlSocket: "/tmp/control.sock", StateDir: "/tmp/state"},
 		Log:      Log{Level: slog.LevelDebug, Format: "json"},
 		VirtualRouters: []vrrp.Config{{
-			Name: "web", Interface: "eth0", ID: 51, Priority: 200, Interval: 500 * time.Millisecond,
+			Name: "web", Interface: "eth0", ID: 51, Version: 3, Priority: 200, Interval: 500 * time.Millisecond,
 			StartupDelay: 5 * time.Second, Lease: 30 * time.Second,
 			Addresses: []vrrp.Address{
 				{Prefix: netip.MustParsePrefix("10.0.0.100/32"), Device: "eth2"},
@@ -66,12 +66,12 @@ func TestLoad(t *testing.T) {
 				Burst: 3, Repeat: 2, Delay: time.Second, Interval: 10 * time.Millisecond, Format: vrrp.ARPBoth,
 			},
 		}, {
-			Name: "other", Interface: "eth1", ID: 51, Priority: 100, Interval: 10 * time.Second, Preempt: true, Handover: true,
+			Name: "other", Interface: "eth1", ID: 51, Version: 3, Priority: 100, Interval: 10 * time.Second, Preempt: true, Handover: true,
 			Source: addr("10.1.0.2"), Lease: 41 * time.Second,
 			Addresses:     []vrrp.Address{{Prefix: netip.MustParsePrefix("10.1.0.100/24"), Device: "eth1"}},
 			Announcements: announcements,
 		}, {
-			Name: "unleased", Interface: "eth1", ID: 52, Priority: 100, Interval: time.Second, Preempt: true, Handover: true,
+			Name: "unleased", Interface: "eth1", ID: 52, Version: 3, Priority: 100, Interval: time.Second, Preempt: true, Handover: true,
 			Addresses:     []vrrp.Address{{Prefix: netip.MustParsePrefix("10.1.0.101/24"), Device: "eth1"}},
 			Announcements: announcements,
 		}},

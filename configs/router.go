@@ -36,6 +36,7 @@ func (b *builder) virtualRouter(raw *rawVirtualRouter) vrrp.Config {
 	c := vrrp.Config{
 		Name:          raw.Name,
 		Interface:     read(b, raw.Interface, "", iface),
+		Version:       3,
 		ID:            uint8(read(b, raw.ID, 0, whole(1, 255))),
 		Priority:      uint8(read(b, raw.Priority, 100, priority)),
 		Interval:      read(b, raw.AdvertiseInterval, time.Second, duration(minAdvertise, maxAdvertise, minAdvertise)),

@@ -4,6 +4,7 @@ package vrrp
 
 import (
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -13,17 +14,31 @@ type Config struct {
 	Name          string
 	Interface     string
 	ID            uint8         // VRID
-	Priority      uint8         // 255: the address owner
-	Interval      time.Duration // advertise interval, 10 ms to 40.95 s in steps of 10 ms
+	Version       uint8         // of VRRP: 3, or 2 over IPv4 only
+	Priority      uint8         // as configured; 255: the address owner
+	Interval      time.Duration // advertise interval, 10 ms to 40.95 s in steps of 10 ms; version 2: whole seconds
 	Preempt       bool
+	PreemptDelay  time.Duration // a lower master is left alone this long after we could take over from it
 	StartupDelay  time.Duration
-	Source        netip.Addr // of multicast adverts; zero: the interface's first address
-	Addresses     []Address
+	Checksum      Checksum      // of what is sent in version 3 over IPv4
+	Password      string        // VRRPv2 "simple text" authentication (RFC 2338 section 5.3.6); empty: none
+	VMAC          bool          // own the virtual MAC address on a macvlan
+	Source        netip.Addr    // of multicast adverts; zero: the interface's first address, for IPv6 its link-local one
+	Addresses     []Address     // carried in adverts, at least one; all of one family
+	Excluded      []Address     // moved with the others, not carried; of either family
+	Routes        []Route       // moved with the addresses
 	Lease         time.Duration // kernel lifetime of the addresses, whole seconds; 0: unlimited
 	Handover      bool          // serve on after a planned step-down until the new master is at work
 	Unicast       Unicast       // its zero value: multicast
 	Announcements Announcements
+	Links         []TrackedLink // interfaces tracked beside our own
 }
+
+// Family6 reports whether the election runs over IPv6.
+func (c Config) Family6() bool { return len(c.Addresses) > 0 && c.Addresses[0].Prefix.Addr().Is6() }
+
+// All returns every address that moves with the role: those carried in adverts first.
+func (c Config) All() []Address { return slices.Concat(c.Addresses, c.Excluded) }
 
 // Address is one virtual address and the interface that carries it.
 type Address struct {
@@ -32,6 +47,22 @@ type Address struct {
 }
 
 func (a Address) String() string { return a.Prefix.String() + " dev " + a.Device }
+
+// Route is a route that moves with the addresses.
+type Route struct {
+	Destination netip.Prefix
+	Via         netip.Addr // zero: on the link
+	Device      string
+	Source      netip.Addr // preferred; zero: the kernel's choice
+	Table       int        // 0: main
+	Metric      int
+}
+
+// TrackedLink is an interface whose state counts in the election.
+type TrackedLink struct {
+	Name   string
+	Weight int // 0: down means fault; negative: added while down; positive: added while up
+}
 
 // Unicast says who takes part in an election without multicast.
 type Unicast struct {
@@ -78,36 +109,14 @@ func (f ARPFormat) String() string {
 }
 
 // Equal reports whether both describe the same virtual router.
-func (c Config) Equal(o Config) bool {
-	return slices.Equal(c.Addresses, o.Addresses) && slices.Equal(c.Unicast.Peers, o.Unicast.Peers) &&
-		c.scalars() == o.scalars()
-}
+func (c Config) Equal(o Config) bool { return reflect.DeepEqual(c, o) }
 
 // SameElection reports whether o can take the place of c in a running Instance: it is of the same virtual router, on
 // the same connection.
 func (c Config) SameElection(o Config) bool {
-	return c.Interface == o.Interface && c.ID == o.ID && c.Source == o.Source && c.Unicast.Source == o.Unicast.Source &&
+	return c.Interface == o.Interface && c.ID == o.ID && c.Version == o.Version && c.Family6() == o.Family6() &&
+		c.VMAC == o.VMAC && c.Source == o.Source && c.Unicast.Source == o.Unicast.Source &&
 		c.Unicast.TTL == o.Unicast.TTL && c.Unicast.MinTTL == o.Unicast.MinTTL && slices.Equal(c.Unicast.Peers, o.Unicast.Peers)
-}
-
-// scalars is the comparable part of a Config.
-func (c Config) scalars() any {
-	type unicast struct {
-		source      netip.Addr
-		ttl, minTTL uint8
-	}
-	return struct {
-		name, iface            string
-		id, priority           uint8
-		interval, delay, lease time.Duration
-		preempt, handover      bool
-		source                 netip.Addr
-		unicast                unicast
-		announcements          Announcements
-	}{
-		c.Name, c.Interface, c.ID, c.Priority, c.Interval, c.StartupDelay, c.Lease, c.Preempt, c.Handover, c.Source,
-		unicast{c.Unicast.Source, c.Unicast.TTL, c.Unicast.MinTTL}, c.Announcements,
-	}
 }
 
 // State is the state of a virtual router (RFC 9568 section 6.4, and fault, in which it cannot take part).

@@ -329,7 +329,7 @@ type router struct {
 
 func config() Config {
 	return Config{
-		Name: "web", Interface: "eth0", ID: 51, Priority: 200, Interval: time.Second, Preempt: true, Handover: true,
+		Name: "web", Interface: "eth0", ID: 51, Version: 3, Priority: 200, Interval: time.Second, Preempt: true, Handover: true,
 		Addresses: []Address{vip(100)}, Announcements: Announcements{Burst: 1, Format: ARPRequest},
 	}
 }
@@ -391,4 +391,17 @@ var errFake = errors.New("no such device")
 func test(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { f(t, newWorld(t)) })
+}
+
+func (w *world) HoldRoutes(routes []Route) error    { return w.routes("add", routes) }
+func (w *world) ReleaseRoutes(routes []Route) error { return w.routes("remove", routes) }
+func (w *world) Prepare(Config) error               { return nil }
+func (w *world) Discard(Config) error               { return nil }
+func (w *world) Suspended() time.Duration           { return 0 }
+
+func (w *world) routes(name string, routes []Route) error {
+	if len(routes) == 0 {
+		return nil
+	}
+	return w.call(name, " routes %v", routes)
 }

@@ -45,6 +45,17 @@ type Host interface {
 	Release(addresses []Address) error
 	// Announce sends one gratuitous ARP, or one of each kind, for the address.
 	Announce(a Address, f ARPFormat) error
+	// HoldRoutes installs the routes, or keeps those that are there. It comes after their addresses.
+	HoldRoutes(routes []Route) error
+	// ReleaseRoutes removes those of the routes that are installed.
+	ReleaseRoutes(routes []Route) error
+	// Prepare makes what a virtual router needs beside its interface, the macvlan of Config.VMAC, and the settings that
+	// go with it; what is there already is kept.
+	Prepare(c Config) error
+	// Discard removes what Prepare has made, and puts back the settings.
+	Discard(c Config) error
+	// Suspended is for how long this machine has slept since it was started; no clock of Go counts that.
+	Suspended() time.Duration
 	// Watch calls changed, which must not block, after every change of a link or an address, until stop.
 	Watch(changed func()) (stop func())
 }
@@ -54,6 +65,8 @@ type Input struct {
 	Config  Config // of the same election: see Config.SameElection
 	Unready string // why this director could not serve as master: see Machine.SetUnready; empty: it could
 	Fault   string // why this director cannot take part; empty: it can
+	Parts   []Part // what is tracked beside the interfaces
+	Group   *Group // its sync group; nil: none
 }
 
 // Options is what an Instance works with.
@@ -64,6 +77,8 @@ type Options struct {
 	Resume bool // was master when the last run of this director ended without handing over
 	// OnTransition is called for every change of state, in order. It must not block.
 	OnTransition func(Transition)
+	// OnLate is told how late each timer of the election fired. It must not block.
+	OnLate func(time.Duration)
 }
 
 // Transition is one change of state of a virtual router.

@@ -11,13 +11,16 @@ import (
 
 // Status is what is known of a virtual router.
 type Status struct {
-	Name   string
-	Config Config
-	State  State
-	Since  time.Time
-	Reason string
-	Source netip.Addr // our own; zero before the first connection
-	Peers  []Peer     // in the order of their addresses
+	Name      string
+	Config    Config
+	State     State
+	Since     time.Time
+	Reason    string
+	Effective uint8      // priority with what the tracked things add
+	Parts     []Part     // the tracked interfaces first
+	Group     string     // name of the sync group; empty: none
+	Source    netip.Addr // our own; zero before the first connection
+	Peers     []Peer     // in the order of their addresses
 	// What has been counted since the start.
 	Sent, SendErrors, Received, ReadErrors, OtherMasterSeen uint64
 	Refused                                                 map[Refusal]uint64

@@ -59,12 +59,14 @@ var layers = []struct {
 	prefix string
 	may    []string
 }{
-	{"cmd/", []string{"internal/", "configs", "checker", "vrrp", "ipvs"}},
-	{"internal/director", []string{"configs", "checker", "vrrp", "ipvs"}},
+	{"cmd/", []string{"internal/", "configs", "checker", "vrrp", "vrrp/vrrpsim", "vrrp/track", "ipvs"}},
+	{"internal/director", []string{"configs", "checker", "vrrp", "vrrp/track", "ipvs", "internal/notify"}},
+	{"internal/notify", []string{"internal/command"}},
 	{"internal/", nil},
-	{"configs", []string{"checker", "vrrp", "ipvs"}},
+	{"configs", []string{"checker", "vrrp", "vrrp/track", "ipvs", "internal/notify"}},
 	{"ipvs/ipvstest", []string{"ipvs"}},
 	{"vrrp/vrrpsim", []string{"vrrp"}},
+	{"vrrp/track", []string{"internal/command"}},
 	{"checker", nil},
 	{"ipvs", nil},
 	{"vrrp", nil},
@@ -88,7 +90,7 @@ var confined = []struct {
 	{"golang.org/x/net/bpf", sockets},
 }
 
-var sockets = regexp.MustCompile(`^(vrrp|ipvs|checker|internal/director|internal/netlab|internal/drill)/\w+_linux\.go$`)
+var sockets = regexp.MustCompile(`^(vrrp|ipvs|checker|internal/director|internal/netlab|internal/drill|internal/command|vrrp/track)/\w+_linux\.go$`)
 
 // wrong says what is wrong with an import in a file; empty: nothing. Tests may import what they like.
 func wrong(file, imported string) string {

@@ -225,3 +225,9 @@ func TestMetricsPage(t *testing.T) {
 		t.Errorf("%s differs from /metrics (-page +metrics); write the page anew with -update:\n%s", path, diff)
 	}
 }
+
+func (noHost) HoldRoutes([]vrrp.Route) error    { return nil }
+func (noHost) ReleaseRoutes([]vrrp.Route) error { return nil }
+func (noHost) Prepare(vrrp.Config) error        { return nil }
+func (noHost) Discard(vrrp.Config) error        { return nil }
+func (noHost) Suspended() time.Duration         { return 0 }

@@ -317,3 +317,9 @@ func (s *site) get(path string) (int, string) {
 	b, _ := io.ReadAll(resp.Body)
 	return resp.StatusCode, string(b)
 }
+
+func (*host) HoldRoutes([]vrrp.Route) error    { return nil }
+func (*host) ReleaseRoutes([]vrrp.Route) error { return nil }
+func (*host) Prepare(vrrp.Config) error        { return nil }
+func (*host) Discard(vrrp.Config) error        { return nil }
+func (*host) Suspended() time.Duration         { return 0 }
