@@ -9,11 +9,14 @@ import (
 
 // Params is the part of a virtual router's configuration that the election uses.
 type Params struct {
-	Priority uint8
-	Interval time.Duration
-	Preempt  bool
-	Handover bool
-	Source   netip.Addr // our own address, which breaks ties
+	Version      uint8
+	Priority     uint8 // with what the tracked things add
+	Interval     time.Duration
+	Preempt      bool
+	PreemptDelay time.Duration
+	Handover     bool
+	Grouped      bool       // a sync group says when it becomes master
+	Source       netip.Addr // our own address, which breaks ties
 }
 
 // ActionKind is what an [Action] asks for.

@@ -60,15 +60,6 @@ type Host interface {
 	Watch(changed func()) (stop func())
 }
 
-// Input is what a virtual router is told from outside. It is given as a whole; the newest one counts.
-type Input struct {
-	Config  Config // of the same election: see Config.SameElection
-	Unready string // why this director could not serve as master: see Machine.SetUnready; empty: it could
-	Fault   string // why this director cannot take part; empty: it can
-	Parts   []Part // what is tracked beside the interfaces
-	Group   *Group // its sync group; nil: none
-}
-
 // Options is what an Instance works with.
 type Options struct {
 	Host   Host
@@ -101,12 +92,16 @@ type Instance struct {
 
 	// Owned by Run's goroutine.
 	cfg      Config
+	parts    []Part
+	group    *Group
 	machine  *Machine
+	told     cause // the reason that was published last
 	conn     Conn
 	index    int           // of the link that conn is bound to
 	readable chan struct{} // a connection has something to read
 	quit     chan struct{} // closed when Run ends
 	wg       sync.WaitGroup
+	reopened time.Time // after a read error
 	retry    time.Time // when to try again what keeps us in fault; zero: nothing to try
 	started  bool
 	keeper   *keeper
@@ -148,21 +143,24 @@ func (i *Instance) Run(ctx context.Context) error {
 
 	keep, stopKeeper := context.WithCancel(context.WithoutCancel(ctx))
 	i.wg.Go(func() { i.keeper.run(keep) })
+	defer i.discard()
 	defer i.wg.Wait()
 	defer stopKeeper()
 	defer i.close()
 	defer close(i.quit)
+	defer i.join(nil)
 
 	i.refresh(false)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	done := ctx.Done()
 	for {
-		arm(timer, i.deadline())
+		arm(timer, i.deadline(), i.now())
 		select {
 		case <-done:
 			done = nil
-			now := time.Now()
+			i.join(nil) // the others hand over by themselves, or stay
+			now := i.now()
 			i.do(now, i.machine.Stop(now))
 		case <-i.readable:
 			i.drain(drainMost)
@@ -172,33 +170,41 @@ func (i *Instance) Run(ctx context.Context) error {
 		case <-timer.C:
 			i.expire(done == nil)
 		}
-		if s, _, _ := i.machine.State(); done == nil && s == Init {
+		if done == nil && i.machine.state == Init {
 			return nil
 		}
+		i.followGroup()
 	}
 }
 
+// now is the time by which the election goes. It goes on while the machine sleeps, as that of the other routers does.
+func (i *Instance) now() time.Time { return time.Now().Add(i.o.Host.Suspended()) }
+
 // expire does what the timer is for. A backup that woke up late first reads what has arrived meanwhile.
 func (i *Instance) expire(stopping bool) {
-	now := time.Now()
+	now := i.now()
 	if due(i.retry, now) {
 		i.retry = time.Time{}
 		i.catchUp()
 		i.refresh(stopping)
 	}
-	if !due(i.machine.Deadline(), now) {
+	deadline := i.machine.Deadline()
+	if !due(deadline, now) {
 		return
 	}
-	if s, _, _ := i.machine.State(); s == Backup {
+	if i.o.OnLate != nil {
+		i.o.OnLate(now.Sub(deadline))
+	}
+	if i.machine.state == Backup {
 		i.drain(drainAll)
 	}
-	now = time.Now()
+	now = i.now()
 	i.do(now, i.machine.Tick(now))
 }
 
 // catchUp comes before all that is not by itself wise to a stall.
 func (i *Instance) catchUp() {
-	now := time.Now()
+	now := i.now()
 	i.do(now, i.machine.CatchUp(now))
 }
 
@@ -208,75 +214,6 @@ func (i *Instance) deadline() time.Time {
 		d = earlier(d, i.retry)
 	}
 	return d
-}
-
-// refresh compares the machine with what it is told and with the state of its interface. One that is stopping only
-// goes on stopping.
-func (i *Instance) refresh(stopping bool) {
-	if stopping {
-		return
-	}
-	in, now := i.current(), time.Now()
-	if !in.Config.Equal(i.cfg) {
-		i.cfg = in.Config
-		i.machine.SetParams(now, i.params(i.machine.p.Source))
-	}
-	i.machine.SetUnready(in.Unready)
-	if err := i.usable(in); err != nil {
-		i.do(now, i.machine.Fail(now, err.Error()))
-		i.close()
-		i.retry = now.Add(retryEvery)
-		return
-	}
-	if s, _, _ := i.machine.State(); s == Init || s == Fault {
-		i.start(now)
-		return
-	}
-	if i.machine.resuming && len(i.o.Host.Missing(i.cfg.Addresses)) > 0 {
-		i.do(now, i.machine.Lost(now))
-	}
-	i.do(now, nil)
-}
-
-// usable opens the connection if need be, and says what keeps this router out of the election.
-func (i *Instance) usable(in Input) error {
-	if in.Fault != "" {
-		return errors.New(in.Fault)
-	}
-	index, err := i.o.Host.Link(i.cfg.Interface)
-	if err != nil {
-		return err
-	}
-	if i.conn != nil && index == i.index && i.o.Host.Owns(i.cfg.Interface, i.conn.Source()) {
-		return nil
-	}
-	i.close() // the link was made anew, or has lost the address that we send from
-	conn, err := i.o.Dial(i.cfg)
-	if err != nil {
-		return err
-	}
-	i.conn, i.index = conn, index
-	i.wg.Go(func() { i.listen(conn) })
-	i.machine.SetParams(time.Now(), i.params(conn.Source()))
-	return nil
-}
-
-func (i *Instance) start(now time.Time) {
-	delay, resume := time.Duration(0), false
-	if !i.started {
-		i.started = true
-		delay = i.cfg.StartupDelay
-		resume = i.o.Resume && i.o.Host.Lease(i.cfg.Addresses) > i.cfg.Interval
-	}
-	i.do(now, i.machine.Start(now, delay, resume))
-}
-
-func (i *Instance) close() {
-	if i.conn == nil {
-		return
-	}
-	_ = i.conn.Close()
-	i.conn = nil
 }
 
 // do carries out what the machine wanted at the time now: adverts at once, all else through the keeper. If this takes
@@ -325,38 +262,10 @@ func (i *Instance) send(priority uint8) {
 	}
 }
 
-func (i *Instance) params(source netip.Addr) Params {
-	return Params{
-		Priority: i.cfg.Priority, Interval: i.cfg.Interval, Preempt: i.cfg.Preempt, Handover: i.cfg.Handover, Source: source,
-	}
-}
-
-func (i *Instance) current() Input {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.input
-}
-
 func (i *Instance) count(f func(*Status)) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	f(&i.status)
-}
-
-// publish makes the machine's state visible, and tells of a change.
-func (i *Instance) publish() {
-	state, since, reason := i.machine.State()
-	i.mu.Lock()
-	t := Transition{Router: i.cfg.Name, From: i.status.State, To: state, At: since, Reason: reason}
-	i.status.Config = i.cfg
-	i.status.State, i.status.Since, i.status.Reason = state, since, reason
-	if i.conn != nil {
-		i.status.Source = i.conn.Source()
-	}
-	i.mu.Unlock()
-	if t.From != t.To {
-		i.o.OnTransition(t)
-	}
 }
 
 // poke wakes up the reader of a channel of size 1 that has not been woken up yet.
@@ -368,10 +277,10 @@ func poke(c chan<- struct{}) {
 }
 
 // arm sets a timer to a deadline; zero: never.
-func arm(t *time.Timer, deadline time.Time) {
+func arm(t *time.Timer, deadline, now time.Time) {
 	if deadline.IsZero() {
 		t.Stop()
 		return
 	}
-	t.Reset(time.Until(deadline))
+	t.Reset(deadline.Sub(now))
 }

@@ -61,6 +61,9 @@ func newKeeper(h Host, log *slog.Logger) *keeper {
 	return &keeper{host: h, log: log, wake: make(chan struct{}, 1)}
 }
 
+// now is the clock of the orders.
+func (k *keeper) now() time.Time { return time.Now().Add(k.host.Suspended()) }
+
 func (k *keeper) poke() { poke(k.wake) }
 
 func (k *keeper) set(o order) {
@@ -85,15 +88,15 @@ func (k *keeper) run(ctx context.Context) {
 		case <-k.wake:
 		case <-timer.C:
 		case <-ctx.Done():
-			k.step(time.Now())
+			k.step(k.now())
 			return
 		}
-		k.step(time.Now())
+		k.step(k.now())
 		d := k.schedule.Deadline()
 		if !k.retry.IsZero() {
 			d = earlier(d, k.retry)
 		}
-		arm(timer, d)
+		arm(timer, d, k.now())
 	}
 }
 
@@ -193,7 +196,7 @@ func (k *keeper) announce(a Address, f ARPFormat) {
 		if !slices.Contains(k.unsent, a) {
 			k.unsent = append(k.unsent, a)
 		}
-		k.resend = time.Now().Add(retryEvery / 5)
+		k.resend = k.now().Add(retryEvery / 5)
 		k.attempt(err)
 		return
 	}
@@ -220,7 +223,7 @@ func (k *keeper) note() {
 	text := ""
 	if err := errors.Join(k.failed...); err != nil {
 		text = strings.ReplaceAll(err.Error(), "\n", "; ")
-		k.retry = time.Now().Add(retryEvery / 5)
+		k.retry = k.now().Add(retryEvery / 5)
 	}
 	news := false
 	k.count(func(c *keeperCounters) {

@@ -3,7 +3,6 @@
 package vrrp
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
@@ -17,6 +16,8 @@ const (
 	announceEvery = time.Second
 )
 
+var stopped = cause{why: because, text: "stopped"}
+
 // Machine is the state machine of one virtual router (RFC 9568 section 6), with planned hand-over and the care for a
 // stalled process added. It does no I/O and reads no clock: time is an argument, and [Machine.Deadline] says when to call
 // [Machine.Tick] next. Every method first asks whether the process was held up for so long that another master must be
@@ -25,14 +26,17 @@ type Machine struct {
 	p      Params
 	state  State
 	since  time.Time
-	reason string
+	reason cause
 
 	unready        string        // why this director could not serve; empty: it could
 	masterInterval time.Duration // Active_Adver_Interval
 	timer          time.Time     // backup: Active_Down_Timer, master: Adver_Timer; zero: not running
 	notBefore      time.Time     // no election before this: the startup delay
 	lower          bool          // the timer runs on against a lower master
-	expiry         string        // why the master-down timer runs, for the reason of what follows
+	able           time.Time     // since when that one could be taken over from; zero: none could
+	ripe           bool          // the timer has run out, and the sync group has the word
+	following      bool          // backup of a master that was heard, or that must be assumed
+	expiry         cause         // why the master-down timer runs, for the reason of what follows
 
 	holding  bool      // the addresses are, or may be, installed
 	leaving  bool      // master that has sent priority 0 and serves on until it is relieved
@@ -50,7 +54,7 @@ func NewMachine(p Params) *Machine {
 
 // State is the machine's state, since when it is in it, and why.
 func (m *Machine) State() (s State, since time.Time, reason string) {
-	return m.state, m.since, m.reason
+	return m.state, m.since, m.reason.String()
 }
 
 // Holding reports whether the addresses belong on this host now. It outlasts the state master during a hand-over.
@@ -71,8 +75,12 @@ func (m *Machine) Deadline() time.Time {
 // MasterDownInterval is how long a backup waits for the master's next advert (Active_Down_Interval).
 func (m *Machine) MasterDownInterval() time.Duration { return 3*m.masterInterval + m.skew() }
 
-// skew is Skew_Time, RFC 9568 section 6.1.
+// skew is Skew_Time, RFC 9568 section 6.1. In version 2 it is parts of a second whatever the interval, RFC 3768 section
+// 6.1.
 func (m *Machine) skew() time.Duration {
+	if m.p.Version == 2 {
+		return time.Duration(256-int(m.p.Priority)) * time.Second / 256
+	}
 	return time.Duration(256-int(m.p.Priority)) * m.masterInterval / 256
 }
 
@@ -86,16 +94,17 @@ func (m *Machine) Start(now time.Time, delay time.Duration, resume bool) []Actio
 	m.notBefore = now.Add(delay)
 	m.masterInterval = m.p.Interval
 	if resume {
-		m.enter(now, Backup, "was master before the restart")
+		m.enter(now, Backup, cause{why: because, text: "was master before the restart"})
+		m.waitForMaster(now, m.p.Interval)
 		m.holding, m.resuming = true, true
 		m.timer = now.Add(m.p.Interval)
-		m.expiry = "was master before the restart, and heard no other"
+		m.expiry = cause{why: because, text: "was master before the restart, and heard no other"}
 		return nil
 	}
-	if m.p.Priority == 255 && delay == 0 && m.unready == "" {
-		return m.becomeMaster(now, "owns the addresses")
+	if m.p.Priority == ownerPrio && delay == 0 && m.unready == "" && !m.p.Grouped {
+		return m.becomeMaster(now, cause{why: because, text: "owns the addresses"})
 	}
-	m.enter(now, Backup, "started")
+	m.enter(now, Backup, cause{why: because, text: "started"})
 	m.waitForMaster(now, m.MasterDownInterval())
 	return m.drop(nil)
 }
@@ -107,14 +116,14 @@ func (m *Machine) Stop(now time.Time) []Action {
 		return append(acts, m.Stop(now)...)
 	}
 	if m.state != Master {
-		return m.halt(now, Init, "stopped", nil)
+		return m.halt(now, Init, stopped, nil)
 	}
 	if m.leaving {
 		return nil
 	}
 	acts := []Action{{Kind: SendAdvert, Priority: 0}}
 	if !m.p.Handover {
-		return m.halt(now, Init, "stopped", acts)
+		return m.halt(now, Init, stopped, acts)
 	}
 	m.leaving = true
 	m.timer = time.Time{}
@@ -124,15 +133,16 @@ func (m *Machine) Stop(now time.Time) []Action {
 
 // Fail takes the machine out of the election until the next Start. A master resigns and gives up its addresses at once.
 func (m *Machine) Fail(now time.Time, reason string) []Action {
+	why := cause{why: because, text: reason}
 	if m.state == Fault {
-		m.reason = reason
+		m.reason = why
 		return nil
 	}
 	acts := m.CatchUp(now)
 	if m.state == Master && !m.leaving {
 		acts = append(acts, Action{Kind: SendAdvert, Priority: 0})
 	}
-	return m.halt(now, Fault, reason, acts)
+	return m.halt(now, Fault, why, acts)
 }
 
 // SetUnready says why this director could not serve as master; empty: it could. One that could not does not preempt, and
@@ -187,7 +197,7 @@ func (m *Machine) Tick(now time.Time) []Action {
 	}
 	if !m.release.IsZero() && !now.Before(m.release) {
 		if m.leaving {
-			acts = m.halt(now, Init, "stopped", acts)
+			acts = m.halt(now, Init, stopped, acts)
 		} else {
 			acts = m.drop(acts)
 		}
@@ -204,18 +214,32 @@ func (m *Machine) Tick(now time.Time) []Action {
 			m.waitForMaster(now, m.MasterDownInterval())
 			return acts
 		}
+		if m.p.Grouped {
+			m.ripen(now)
+			return acts
+		}
 		acts = append(acts, m.becomeMaster(now, m.expiry)...)
 	}
 	return acts
+}
+
+// ripen leaves it to the sync group what becomes of a timer that has run out. Addresses of an earlier run are not kept
+// for ever meanwhile.
+func (m *Machine) ripen(now time.Time) {
+	if !m.ripe && m.resuming {
+		m.release = now.Add(m.MasterDownInterval())
+	}
+	m.ripe, m.following = true, false
+	m.timer = now.Add(m.p.Interval) // a stall from here on is seen by this
 }
 
 // receiveBackup is RFC 9568 section 6.4.2, (420) ff.
 func (m *Machine) receiveBackup(now time.Time, from netip.Addr, a Advert) []Action {
 	var acts []Action
 	if a.Priority == 0 {
-		if !m.resuming {
+		if !m.resuming && !m.ripe {
 			m.waitForMaster(now, m.skew())
-			m.expiry = fmt.Sprintf("%v gave up the role", from)
+			m.expiry = cause{why: gaveUp, from: from}
 		}
 		if !m.release.IsZero() { // the one that we serve on for does not want it
 			m.release = m.timer.Add(m.linger())
@@ -232,14 +256,33 @@ func (m *Machine) receiveBackup(now time.Time, from netip.Addr, a Advert) []Acti
 	if a.Priority >= m.p.Priority || !m.preempts() {
 		m.masterInterval = a.Interval
 		m.waitForMaster(now, m.MasterDownInterval())
+		m.able, m.following = time.Time{}, true
 		m.reason = m.against(from, a)
 		return acts
 	}
-	// The timer goes on: when it ends we take over.
-	m.lower = true
-	m.reason = fmt.Sprintf("takes over from %v, which has priority %d against %d", from, a.Priority, m.p.Priority)
-	m.expiry = fmt.Sprintf("priority %d against %d of %v", m.p.Priority, a.Priority, from)
+	m.outrank(now, from, a)
 	return acts
+}
+
+// outrank hears a lower master: the timer goes on, and when it ends we take over. During preempt_delay that one is
+// followed as any other.
+func (m *Machine) outrank(now time.Time, from netip.Addr, a Advert) {
+	if m.able.IsZero() {
+		m.able = now
+	}
+	m.reason = cause{why: takesOver, from: from, theirs: a.Priority, ours: m.p.Priority}
+	if end := m.able.Add(m.p.PreemptDelay); now.Before(end) {
+		m.masterInterval = a.Interval
+		m.waitForMaster(now, m.MasterDownInterval())
+		m.following = true
+		m.reason.why, m.reason.wait = delayed, m.p.PreemptDelay
+		if m.timer.Before(end) {
+			return
+		}
+		m.timer = end
+	}
+	m.lower, m.following = true, false
+	m.expiry = cause{why: lowerHeard, from: from, theirs: a.Priority, ours: m.p.Priority}
 }
 
 // receiveMaster is RFC 9568 section 6.4.3, (700) ff.
@@ -273,9 +316,7 @@ func (m *Machine) receiveMaster(now time.Time, from netip.Addr, a Advert) []Acti
 // ours, and with the addresses still served until it has.
 func (m *Machine) yield(now time.Time, from netip.Addr, a Advert) []Action {
 	acts := []Action{{Kind: SendAdvert, Priority: m.p.Priority}}
-	m.enter(now, Backup, m.against(from, a))
-	m.masterInterval = a.Interval
-	m.waitForMaster(now, m.MasterDownInterval())
+	m.follow(now, from, a)
 	if !m.p.Handover {
 		return m.drop(acts)
 	}
@@ -286,10 +327,16 @@ func (m *Machine) yield(now time.Time, from netip.Addr, a Advert) []Action {
 // resign leaves the role to a lower master, because this one could not serve: a split that has healed may have cut it off
 // from its real servers, too. That one may have yielded already, so it is told that it must not.
 func (m *Machine) resign(now time.Time, from netip.Addr, a Advert) []Action {
+	m.follow(now, from, a)
+	return m.drop([]Action{{Kind: SendAdvert, Priority: 0}})
+}
+
+// follow makes a master the backup of another one.
+func (m *Machine) follow(now time.Time, from netip.Addr, a Advert) {
 	m.enter(now, Backup, m.against(from, a))
 	m.masterInterval = a.Interval
 	m.waitForMaster(now, m.MasterDownInterval())
-	return m.drop([]Action{{Kind: SendAdvert, Priority: 0}})
+	m.following = true
 }
 
 // relieve shortens a planned step-down, because the new master is heard.
@@ -299,9 +346,10 @@ func (m *Machine) relieve(now time.Time, a Advert) {
 	}
 }
 
-func (m *Machine) becomeMaster(now time.Time, reason string) []Action {
-	m.enter(now, Master, reason)
+func (m *Machine) becomeMaster(now time.Time, why cause) []Action {
+	m.enter(now, Master, why)
 	m.masterInterval = m.p.Interval
+	m.able, m.lower, m.ripe, m.following = time.Time{}, false, false, false
 	m.holding, m.resuming = true, false
 	m.release = time.Time{}
 	m.timer = now.Add(m.p.Interval)
@@ -327,33 +375,34 @@ func (m *Machine) stalled(now time.Time) ([]Action, bool) {
 		return nil, false
 	}
 	if m.leaving {
-		return m.halt(now, Init, "stopped", nil), true
+		return m.halt(now, Init, stopped, nil), true
 	}
-	reason := fmt.Sprintf("was held up for %v", late.Round(time.Millisecond))
+	why := cause{why: heldUp, wait: late}
 	if m.state == Master {
-		m.enter(now, Backup, reason)
+		m.enter(now, Backup, why)
 	}
-	m.reason = reason
+	m.reason = why
 	m.masterInterval = m.p.Interval
 	m.waitForMaster(now, m.MasterDownInterval())
+	m.able, m.following = time.Time{}, true
 	return m.drop(nil), true
 }
 
 // waitForMaster restarts the master-down timer.
 func (m *Machine) waitForMaster(now time.Time, d time.Duration) {
-	m.timer, m.lower = now.Add(d), false
-	m.expiry = fmt.Sprintf("no master heard for %v", d.Round(time.Millisecond))
+	m.timer, m.lower, m.ripe, m.following = now.Add(d), false, false, false
+	m.expiry = cause{why: silence, wait: d}
 	if m.timer.Before(m.notBefore) {
 		m.timer = m.notBefore
 	}
 }
 
 // halt leaves the election for Init or Fault.
-func (m *Machine) halt(now time.Time, s State, reason string, acts []Action) []Action {
+func (m *Machine) halt(now time.Time, s State, why cause, acts []Action) []Action {
 	if m.state != s {
-		m.enter(now, s, reason)
+		m.enter(now, s, why)
 	}
-	m.timer, m.leaving = time.Time{}, false
+	m.timer, m.able, m.leaving, m.ripe = time.Time{}, time.Time{}, false, false
 	return m.drop(acts)
 }
 
@@ -364,25 +413,28 @@ func (m *Machine) drop(acts []Action) []Action {
 	return append(acts, Action{Kind: ReleaseAddresses})
 }
 
-func (m *Machine) enter(now time.Time, s State, reason string) {
-	m.state, m.since, m.reason = s, now, reason
+func (m *Machine) enter(now time.Time, s State, why cause) {
+	m.state, m.since, m.reason = s, now, why
 }
 
-// against is the reason why the sender of an advert is the master and not we.
-func (m *Machine) against(from netip.Addr, a Advert) string {
+// against is why the sender of an advert is the master and not we.
+func (m *Machine) against(from netip.Addr, a Advert) cause {
+	c := cause{why: notReady, from: from, theirs: a.Priority, ours: m.p.Priority, text: m.unready}
 	switch {
 	case a.Priority > m.p.Priority:
-		return fmt.Sprintf("%v has priority %d against %d", from, a.Priority, m.p.Priority)
+		c.why = outranked
 	case a.Priority == m.p.Priority:
-		return fmt.Sprintf("%v is master with the same priority %d", from, a.Priority)
+		c.why = matched
 	case !m.p.Preempt:
-		return fmt.Sprintf("%v is master with priority %d against %d, and preempt is off", from, a.Priority, m.p.Priority)
+		c.why = notPreempted
 	}
-	return fmt.Sprintf("%v is master with priority %d against %d, and here %s", from, a.Priority, m.p.Priority, m.unready)
+	return c
 }
 
 // preempts reports whether a lower master is taken over from. An address owner always does, RFC 9568 section 6.1.
-func (m *Machine) preempts() bool { return m.unready == "" && (m.p.Preempt || m.p.Priority == 255) }
+func (m *Machine) preempts() bool {
+	return m.unready == "" && (m.p.Preempt || m.p.Priority == ownerPrio)
+}
 
 // earlier is the first of both, where a zero a means never.
 func earlier(a, b time.Time) time.Time {

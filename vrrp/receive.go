@@ -36,7 +36,7 @@ func (i *Instance) drain(n int) {
 			// The link is gone, or was made anew: try with a new connection.
 			i.count(func(s *Status) { s.ReadErrors++ })
 			i.close()
-			i.retry = earlier(i.retry, time.Now().Add(retryEvery/10))
+			i.reopen()
 			return
 		}
 		i.receive(i.buf[:size], h)
@@ -49,14 +49,13 @@ func (i *Instance) receive(b []byte, h Header) {
 		i.refuse(err, h)
 		return
 	}
-	now := time.Now()
-	state, _, _ := i.machine.State()
+	now, state := i.now(), i.machine.state
 	i.count(func(s *Status) {
 		s.Received++
 		if state == Master {
 			s.OtherMasterSeen++
 		}
-		s.hear(h.Src, a, now)
+		s.hear(h.Src, a, time.Now())
 	})
 	i.do(now, i.machine.Receive(now, h.Src, a))
 }

@@ -84,3 +84,32 @@ func (i *Instance) Status() Status {
 	s.Announced, s.HostErrors, s.Restored, s.HostError = i.keeper.counters()
 	return s
 }
+
+// publish makes the machine's state visible, and tells of a change.
+func (i *Instance) publish() {
+	m := i.machine
+	i.mu.Lock()
+	s := &i.status
+	from, news := s.State, s.State != m.state
+	if news {
+		s.State, s.Since = m.state, m.since.Add(-i.o.Host.Suspended())
+	}
+	if news || i.told != m.reason {
+		s.Reason, i.told = m.reason.String(), m.reason
+	}
+	t := Transition{Router: i.cfg.Name, From: from, To: s.State, At: s.Since, Reason: s.Reason}
+	s.Config, s.Effective, s.Parts = i.cfg, m.p.Priority, i.parts
+	if s.Group = ""; i.group != nil {
+		s.Group = i.group.name
+	}
+	if i.conn != nil {
+		s.Source = i.conn.Source()
+	}
+	i.mu.Unlock()
+	if i.group != nil {
+		i.group.report(i, member{name: i.cfg.Name, standing: m.Standing(), reason: t.Reason})
+	}
+	if news {
+		i.o.OnTransition(t)
+	}
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrp
+
+import (
+	"cmp"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Input is what a virtual router is told from outside. It is given as a whole; the newest one counts.
+type Input struct {
+	Config  Config // of the same election: see Config.SameElection
+	Unready string // why this director could not serve as master: see Machine.SetUnready; empty: it could
+	Fault   string // why this director cannot take part; empty: it can
+	Parts   []Part // what is tracked beside the interfaces
+	Group   *Group // its sync group; nil: none
+}
+
+func (i *Instance) current() Input {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.input
+}
+
+// refresh compares the machine with what it is told and with the state of its interface. One that is stopping only
+// goes on stopping.
+func (i *Instance) refresh(stopping bool) {
+	if stopping {
+		return
+	}
+	in, now := i.current(), i.now()
+	i.cfg = in.Config
+	i.join(in.Group)
+	var fault, unready string
+	i.parts = i.track(in)
+	_, fault = Effective(i.cfg.Priority, i.parts)
+	unready = in.Unready
+	for _, p := range i.parts {
+		if p.Pending && unready == "" {
+			unready = "the tracked " + p.String() + " is not known yet"
+		}
+	}
+	i.machine.SetParams(now, i.params(i.machine.p.Source))
+	i.machine.SetUnready(unready)
+	if err := i.usable(cmp.Or(in.Fault, fault)); err != nil {
+		i.do(now, i.machine.Fail(now, err.Error()))
+		i.close()
+		i.retry = now.Add(retryEvery)
+		return
+	}
+	if s := i.machine.state; s == Init || s == Fault {
+		i.start(now)
+		return
+	}
+	if i.machine.resuming && len(i.o.Host.Missing(i.cfg.All())) > 0 {
+		i.do(now, i.machine.Lost(now))
+	}
+	i.do(now, nil)
+}
+
+// track tells what the tracked things add: the interfaces, which are seen here, and what others have found out.
+func (i *Instance) track(in Input) []Part {
+	parts := make([]Part, 0, len(i.cfg.Links)+len(in.Parts))
+	for _, l := range i.cfg.Links {
+		detail := ""
+		_, err := i.o.Host.Link(l.Name)
+		if err != nil {
+			detail = err.Error()
+		}
+		parts = append(parts, NewPart("interface", l.Name, l.Weight, err != nil, detail))
+	}
+	return append(parts, in.Parts...)
+}
+
+// usable opens the connection if need be, and says what keeps this router out of the election.
+func (i *Instance) usable(fault string) error {
+	if fault != "" {
+		return errors.New(fault)
+	}
+	index, err := i.o.Host.Link(i.cfg.Interface)
+	if err != nil {
+		return err
+	}
+	if i.conn != nil && index == i.index && i.o.Host.Owns(i.cfg.Interface, i.conn.Source()) {
+		return nil
+	}
+	i.close() // the link was made anew, or has lost the address that we send from
+	if i.cfg.VMAC {
+		if err := i.o.Host.Prepare(i.cfg); err != nil {
+			return err
+		}
+	}
+	conn, err := i.o.Dial(i.cfg)
+	if err != nil {
+		return err
+	}
+	i.conn, i.index = conn, index
+	i.wg.Go(func() { i.listen(conn) })
+	i.machine.SetParams(i.now(), i.params(conn.Source()))
+	return nil
+}
+
+// reopen makes the loop open a new connection at once, but not again and again.
+func (i *Instance) reopen() {
+	now := i.now()
+	at := now
+	if again := i.reopened.Add(retryEvery / 10); now.Before(again) {
+		at = again
+	}
+	i.reopened = at
+	i.retry = earlier(i.retry, at)
+}
+
+func (i *Instance) start(now time.Time) {
+	delay, resume := time.Duration(0), false
+	if !i.started {
+		i.started = true
+		delay = i.cfg.StartupDelay
+		resume = i.o.Resume && i.o.Host.Lease(i.cfg.All()) > i.cfg.Interval
+	}
+	i.do(now, i.machine.Start(now, delay, resume))
+}
+
+// discard removes what was made beside the interface.
+func (i *Instance) discard() {
+	if !i.cfg.VMAC {
+		return
+	}
+	if err := i.o.Host.Discard(i.cfg); err != nil {
+		i.o.Log.Warn("virtual MAC address not given up", "err", err)
+	}
+}
+
+func (i *Instance) close() {
+	if i.conn == nil {
+		return
+	}
+	_ = i.conn.Close()
+	i.conn = nil
+}
+
+func (i *Instance) params(source netip.Addr) Params {
+	priority, _ := Effective(i.cfg.Priority, i.parts)
+	return Params{
+		Version: i.cfg.Version, Priority: priority, Interval: i.cfg.Interval, Preempt: i.cfg.Preempt,
+		PreemptDelay: i.cfg.PreemptDelay, Handover: i.cfg.Handover, Grouped: i.group != nil, Source: source,
+	}
+}
