@@ -34,6 +34,7 @@ type world struct {
 	fail      map[string]error         // by call
 	conns     []*fakeConn
 	dialError error
+	suspended time.Duration
 }
 
 func newWorld(t *testing.T) *world {
@@ -397,7 +398,12 @@ func (w *world) HoldRoutes(routes []Route) error    { return w.routes("add", rou
 func (w *world) ReleaseRoutes(routes []Route) error { return w.routes("remove", routes) }
 func (w *world) Prepare(Config) error               { return nil }
 func (w *world) Discard(Config) error               { return nil }
-func (w *world) Suspended() time.Duration           { return 0 }
+
+func (w *world) Suspended() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.suspended
+}
 
 func (w *world) routes(name string, routes []Route) error {
 	if len(routes) == 0 {

@@ -443,3 +443,71 @@ func walk(t *testing.T, seed uint64, r *rand.Rand) {
 		}
 	}
 }
+
+func TestPreemptDelay(t *testing.T) {
+	p := params(200)
+	p.PreemptDelay = 10 * time.Second
+	m := newBackup(p)
+	hears := func(d time.Duration, priority uint8) {
+		t.Helper()
+		wants(t, m.Tick(at(d)))
+		wants(t, m.Receive(at(d), lower, heard(priority, time.Second)))
+	}
+	for d := 500 * ms; d < 10*time.Second; d += time.Second { // it could take over since 500 ms
+		hears(d, 100)
+		is(t, m, Backup, false, min(d+3218750*time.Microsecond, 10500*ms))
+	}
+	if _, _, reason := m.State(); reason != "takes over from 192.0.2.9, which has priority 100 against 200, when preempt_delay (10s) has passed" {
+		t.Errorf("got reason %q", reason)
+	}
+	wants(t, m.Tick(at(10500*ms)), send(200), hold)
+	if _, _, reason := m.State(); reason != "priority 200 against 100 of 192.0.2.9" {
+		t.Errorf("got reason %q", reason)
+	}
+}
+
+func TestPreemptDelayEndsWithTheMaster(t *testing.T) {
+	p := params(200)
+	p.PreemptDelay = 10 * time.Second
+	m := newBackup(p)
+	m.Receive(at(500*ms), lower, heard(100, time.Second))
+	wants(t, m.Tick(at(3718750*time.Microsecond)), send(200), hold) // it has died
+	m = newBackup(p)
+	m.Receive(at(500*ms), lower, heard(100, time.Second))
+	m.Receive(at(1000*ms), lower, heard(0, time.Second))
+	wants(t, m.Tick(at(1218750*time.Microsecond)), send(200), hold) // or leaves
+}
+
+func TestPreemptDelayBeginsAnew(t *testing.T) {
+	p := params(200)
+	p.PreemptDelay = 2 * time.Second
+	m := newBackup(p)
+	m.Receive(at(500*ms), lower, heard(100, time.Second))
+	m.SetUnready("no real server is up")
+	m.Receive(at(1500*ms), lower, heard(100, time.Second))
+	m.SetUnready("")
+	m.Receive(at(2500*ms), lower, heard(100, time.Second))
+	is(t, m, Backup, false, 4500*ms)
+	m.Receive(at(3500*ms), higher, heard(250, time.Second))
+	m.Receive(at(4400*ms), lower, heard(100, time.Second))
+	is(t, m, Backup, false, 6400*ms)
+}
+
+func TestReceiveAllocatesNothing(t *testing.T) {
+	m, now := newBackup(params(100)), t0
+	if n := testing.AllocsPerRun(1000, func() {
+		now = now.Add(time.Second)
+		m.Receive(now, higher, heard(200, time.Second))
+	}); n != 0 {
+		t.Errorf("%v allocations per advert of a higher master", n)
+	}
+}
+
+func BenchmarkReceive(b *testing.B) {
+	m, now := newBackup(params(100)), t0
+	b.ReportAllocs()
+	for b.Loop() {
+		now = now.Add(time.Second)
+		m.Receive(now, higher, heard(200, time.Second))
+	}
+}
