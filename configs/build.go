@@ -19,10 +19,15 @@ type builder struct {
 	diags   hcl.Diagnostics
 	first   map[string]hcl.Range  // where what must be unique was given first
 	carried map[netip.Addr]string // virtual address -> its virtual router
+	member  map[string]string     // virtual router -> its sync group
+	weights map[string][]weight   // virtual router -> what changes its priority
 }
 
 func newBuilder() *builder {
-	return &builder{cfg: &Config{}, first: map[string]hcl.Range{}, carried: map[netip.Addr]string{}}
+	return &builder{
+		cfg: &Config{}, first: map[string]hcl.Range{}, carried: map[netip.Addr]string{}, member: map[string]string{},
+		weights: map[string][]weight{},
+	}
 }
 
 func (b *builder) report(severity hcl.DiagnosticSeverity, at hcl.Range, summary, detail string) {
@@ -103,6 +108,13 @@ func (b *builder) config(raw *rawConfig) {
 	b.cfg.HTTP.Listen = read(b, orNew(raw.HTTP).Listen, "127.0.0.1:9652", orEmpty(matching(parseListen)))
 	for _, r := range raw.VirtualRouters {
 		b.cfg.VirtualRouters = append(b.cfg.VirtualRouters, b.virtualRouter(r))
+		b.trackers(r, raw.VirtualServers)
+	}
+	for _, g := range raw.SyncGroups {
+		b.cfg.SyncGroups = append(b.cfg.SyncGroups, b.syncGroup(g, raw.VirtualRouters))
+	}
+	for _, n := range raw.Notify {
+		b.cfg.Notify = append(b.cfg.Notify, b.notify(n))
 	}
 	for _, s := range raw.VirtualServers {
 		b.cfg.VirtualServers = append(b.cfg.VirtualServers, b.virtualServer(s))
@@ -127,6 +139,7 @@ func (b *builder) director(raw *rawDirector) {
 	d.Name = read(b, raw.Name, "", matching(parseName))
 	d.ControlSocket = read(b, raw.ControlSocket, DefaultControlSocket, matching(parseSocket))
 	d.StateDir = read(b, raw.StateDir, "/var/lib/holdfast", matching(parsePath))
+	d.Realtime = read(b, raw.Realtime, false, boolean)
 	if raw.Name == nil {
 		// A host without a name is no reason to refuse a configuration.
 		if host, err := os.Hostname(); err == nil {

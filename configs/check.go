@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -31,6 +32,9 @@ const (
 	minInterval = 10 * time.Millisecond
 	maxInterval = 24 * time.Hour
 )
+
+// maxTries bounds rise and fall.
+const maxTries = 1000
 
 // check is a check without its target.
 type check struct {
@@ -95,7 +99,7 @@ func (b *builder) kind(raw *rawCheck) checker.Kind {
 }
 
 func (b *builder) check(raw *rawCheck, kind checker.Kind) check {
-	tries := whole(1, 1000)
+	tries := whole(1, maxTries)
 	c := check{
 		name: read(b, raw.Name, raw.Kind, matching(parseName)),
 		port: uint16(read(b, raw.Port, 0, whole(0, 65535))),
@@ -130,13 +134,20 @@ func (b *builder) times(raw *rawCheck, c checker.Config) {
 		}
 		return
 	}
-	hint := "is 1s unless set, and must be"
-	at := orRange(raw.Interval, raw.Range)
-	if raw.Timeout != nil {
-		hint, at = "must be", raw.Timeout.Expr.Range()
+	b.timeout(raw.Timeout, orRange(raw.Interval, raw.Range), c.Timeout, c.Interval)
+}
+
+// timeout reports one longer than its interval; without an attribute, it is the default and the interval is to blame.
+func (b *builder) timeout(a *hcl.Attribute, interval hcl.Range, timeout, every time.Duration) {
+	if timeout <= every || every == 0 {
+		return
+	}
+	hint, at := "is 1s unless set, and must be", interval
+	if a != nil {
+		hint, at = "must be", a.Expr.Range()
 	}
 	b.fail(at, "Invalid timeout",
-		fmt.Sprintf("timeout %s at most the interval: write timeout = %q or less.", hint, short(c.Interval)))
+		fmt.Sprintf("timeout %s at most the interval: write timeout = %q or less.", hint, short(every)))
 }
 
 func (b *builder) httpCheck(raw *rawCheck, c *checker.Config) {

@@ -11,11 +11,16 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// refuseLater reports every part of a raw block that this version does not serve, or not for its kind of check.
+// refuseLater reports every part of a raw block that this version does not serve, or not for its kind.
 func (b *builder) refuseLater(raw any) {
-	kind := ""
-	if c, ok := raw.(*rawCheck); ok {
-		if kind = c.Kind; !slices.ContainsFunc(checkKinds, servedKind(kind)) {
+	block, kind := "", ""
+	switch raw := raw.(type) {
+	case *rawCheck:
+		if block, kind = "check", raw.Kind; !slices.ContainsFunc(checkKinds, servedKind(kind)) {
+			return // reported at its label
+		}
+	case *rawAuth:
+		if block, kind = "auth", raw.Kind; kind != authPass {
 			return // reported at its label
 		}
 	}
@@ -31,7 +36,7 @@ func (b *builder) refuseLater(raw any) {
 			case a == nil:
 			case limited && !slices.Contains(strings.Fields(of), kind):
 				b.fail(a.NameRange, "Unsupported argument",
-					fmt.Sprintf("%s belongs to check %s, not to check %q.", name, strings.ReplaceAll(of, " ", ", "), kind))
+					fmt.Sprintf("%s belongs to %s %s, not to %s %q.", name, block, strings.ReplaceAll(of, " ", ", "), block, kind))
 			case later:
 				b.refuse(a.NameRange, fmt.Sprintf("The argument %q is not supported yet.", name))
 			}

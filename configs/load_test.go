@@ -201,6 +201,9 @@ func everywhere(block reflect.Type, value string) string {
 			if first := inner.Elem().Field(0); strings.HasSuffix(first.Tag.Get("hcl"), ",label") {
 				labels = []string{` "tcp"`, ` "http"`}
 			}
+			if inner == reflect.TypeFor[*rawAuth]() {
+				labels = []string{` "pass"`}
+			}
 			for _, label := range labels {
 				fmt.Fprintf(&out, "%s%s {\n%s}\n", name, label, everywhere(inner.Elem(), value))
 			}

@@ -94,15 +94,6 @@ func parseAddr(s string) (netip.Addr, error) {
 	return a, checkHost(a)
 }
 
-// parseAddr4 accepts an IPv4 address, all that takes part in an election so far.
-func parseAddr4(s string) (netip.Addr, error) {
-	a, err := parseAddr(s)
-	if err == nil && !a.Is4() {
-		err = notYet("IPv6 virtual routers are not supported yet.")
-	}
-	return a, err
-}
-
 // parseVirtualAddress accepts "ADDR/LEN" and "ADDR/LEN dev IFACE".
 func parseVirtualAddress(s string) (vrrp.Address, error) {
 	var none vrrp.Address
@@ -110,16 +101,17 @@ func parseVirtualAddress(s string) (vrrp.Address, error) {
 	if len(words) != 1 && (len(words) != 3 || words[1] != "dev") {
 		return none, errors.New(`takes "ADDR/LEN" or "ADDR/LEN dev IFACE"`)
 	}
-	if a, err := netip.ParseAddr(words[0]); err == nil && a.Unmap().Is4() {
+	if a, err := netip.ParseAddr(words[0]); err == nil && a.Zone() == "" {
+		a = a.Unmap()
 		return none, fmt.Errorf("takes an address with the length of its prefix: write %q",
-			strings.Join(append([]string{a.Unmap().String() + "/32"}, words[1:]...), " "))
+			strings.Join(append([]string{netip.PrefixFrom(a, a.BitLen()).String()}, words[1:]...), " "))
 	}
 	if p, err := netip.ParsePrefix(words[0]); err == nil && p.Addr().Is4In6() {
 		words[0] = netip.PrefixFrom(p.Addr().Unmap(), max(1, p.Bits()-96)).String()
 		return none, fmt.Errorf("takes an IPv4 address in its own form: write %q", strings.Join(words, " "))
 	}
 	if a, _, _ := strings.Cut(words[0], "/"); strings.Contains(a, ":") {
-		if _, err := parseAddr4(a); err != nil {
+		if _, err := parseAddr(a); err != nil {
 			return none, err
 		}
 	}
@@ -135,6 +127,39 @@ func parseVirtualAddress(s string) (vrrp.Address, error) {
 		address.Device, err = parseInterface(words[2])
 	}
 	return address, err
+}
+
+// parseUser accepts the name of a user of the system.
+func parseUser(s string) (string, error) {
+	if s == "" || len(s) > 32 || strings.ContainsAny(s, "/:") || hasBlank(s) {
+		return "", errors.New(`takes the name of a user such as "nobody"`)
+	}
+	return s, nil
+}
+
+// parseProcess accepts the name of a program, without its path.
+func parseProcess(s string) (string, error) {
+	if s == "" || len(s) > 255 || strings.ContainsAny(s, "/\x00") {
+		return "", errors.New(`takes the name of a program without its path, such as "haproxy"`)
+	}
+	return s, nil
+}
+
+// parseWord accepts what can be an argument of a program.
+func parseWord(s string) (string, error) {
+	if strings.ContainsRune(s, 0) {
+		return "", errors.New("takes texts without a zero byte")
+	}
+	return s, nil
+}
+
+// parseWebhook accepts the URL of a web server.
+func parseWebhook(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || hasBlank(s) {
+		return "", errors.New(`takes a URL of http or https, such as "https://ops.example.com/holdfast"`)
+	}
+	return s, nil
 }
 
 // parseService accepts the "ADDR:PORT" of a virtual server.

@@ -16,7 +16,7 @@ director {
   on_exit        = "withdraw"                     # withdraw: hand over the addresses, leave the IPVS table as it is | clear: also delete our services | keep: leave both (upgrade in place; addresses still end with their lease) (not supported yet)
   control_group  = ""                             # group whose members may change things over the control socket, besides root (not supported yet)
   drift          = "repair"                       # repair | report: what to do when someone else changed our part of the IPVS table (not supported yet)
-  realtime       = false                          # SCHED_FIFO + mlockall for the election thread (not supported yet)
+  realtime       = false                          # SCHED_FIFO + mlockall for the election thread
 }
 
 log {
@@ -39,22 +39,22 @@ http {
 virtual_router "web" {              # one VRRP virtual router; several may share an interface
   interface          = "eth0"       # required
   id                 = 51           # required; VRID 1-255, unique per interface and address family
-  version            = 3            # 3 (RFC 9568) | 2 (RFC 3768, IPv4 only): 2 is not supported yet
-  priority           = 100          # 1-254; 255, the address owner, is not supported yet
-  advertise_interval = "1s"         # v3: 10ms-40.95s in steps of 10ms; v2: whole seconds
+  version            = 3            # 3 (RFC 9568) | 2 (RFC 3768, IPv4 only)
+  priority           = 100          # 1-254; 255 is the address owner
+  advertise_interval = "1s"         # v3: 10ms-40.95s in steps of 10ms; v2: whole seconds up to 255s
   preempt            = true         # take over from a master of lower priority; never before every check has run one round, whatever preempt_delay
-  preempt_delay      = "0s"         # hold preemption this long after becoming able to; also waits for connection sync to warm up (not supported yet)
+  preempt_delay      = "0s"         # hold preemption this long after becoming able to; also waits for connection sync to warm up
   startup_delay      = "0s"         # listen this long before the first election
-  owner              = false        # must be true for priority 255 (not supported yet)
-  checksum           = "pseudo"     # v3 over IPv4, what is sent: pseudo (keepalived, FRR) | plain (RFC 9568: Cisco, Juniper). Received: both are accepted, the form is counted per peer and a difference logged once (not supported yet)
-  use_vmac           = false        # own the virtual MAC 00:00:5e:00:01:ID on a macvlan (not supported yet)
+  owner              = false        # must be true for priority 255
+  checksum           = "pseudo"     # v3 over IPv4, what is sent: pseudo (keepalived, FRR) | plain (RFC 9568: Cisco, Juniper). Received: both are accepted, the form is counted per peer and a difference logged once
+  use_vmac           = false        # own the virtual MAC 00:00:5e:00:01:ID on a macvlan
   source             = ""           # address that multicast adverts are sent from; default: the interface's first (IPv6: its link-local)
-  addresses          = ["10.0.0.100/32"]   # required, 1-255; carried in adverts; all of one family (IPv6, not supported yet: the first must be link-local, RFC 9568 5.2.9). "ADDR/LEN" or "ADDR/LEN dev IFACE"
-  excluded_addresses = []                   # moved with the others, not carried in adverts; either family (not supported yet)
+  addresses          = ["10.0.0.100/32"]   # required, 1-255; carried in adverts; all of one family (IPv6: the first must be link-local, RFC 9568 5.2.9). "ADDR/LEN" or "ADDR/LEN dev IFACE"
+  excluded_addresses = []                   # moved with the others, not carried in adverts; either family
   address_device     = ""           # default: interface
   address_lease      = "auto"       # the addresses are installed with a kernel lifetime and renewed while master, so that a killed, hung or starved daemon loses them by itself; auto = max(3s, 4 intervals + 1s) rounded up | whole seconds (the kernel's unit) >= 2s | "off". Renewed with every advert, at most twice a second
   handover           = true         # on a planned step-down keep serving until the new master is heard and min(advertise_interval, 300ms) more, because it announces only after its first advert (at most one master-down interval in all), then remove the addresses; a master that yields to a higher priority lingers the same min()
-  virtual_routes     = []           # example: ["192.0.2.0/24 via 10.0.0.1 dev eth1 src 10.0.0.100 table 100 metric 50"] (not supported yet)
+  virtual_routes     = []           # example: ["192.0.2.0/24 via 10.0.0.1 dev eth1 src 10.0.0.100 table 100 metric 50"]
 
   unicast {                         # optional: instead of multicast
     source = "10.0.0.2"             # required
@@ -63,10 +63,10 @@ virtual_router "web" {              # one VRRP virtual router; several may share
     min_ttl = 255                   # refuse what came further than this
   }
 
-  auth "pass" {                     # optional; VRRPv2 clear text, for interop only (not supported yet)
-    password = "secret"             # required in the block
+  auth "pass" {                     # optional; VRRPv2 clear text, for interop only
+    password = "secret"             # required in the block; 1-8 characters
   }
-  # Wire form of keepalived >= 2.4.2:
+  # Instead of "pass"; wire form of keepalived >= 2.4.2:
   auth "hmac" {                     # sign and verify adverts, with replay protection (not supported yet)
     keys   = { "1" = "file:/etc/holdfast/vrrp.key" }   # 32-64 bytes each; file:PATH, hex:…, or systemd credential cred:NAME
     active = "1"
@@ -82,10 +82,10 @@ virtual_router "web" {              # one VRRP virtual router; several may share
     format   = "request"            # request (sender = target = VIP; Linux always honours it) | reply (target MAC = sender MAC) | both
   }
 
-  track_interface "eth1" {          # any number; the virtual router's own interface is always tracked (a link down is fault) (not supported yet)
+  track_interface "eth1" {          # any number; the virtual router's own interface is always tracked (a link down is fault)
     weight = 0                      # 0: down means fault; negative: added to the priority while down; positive: added while up
   }
-  track_script "upstream" {         # (not supported yet)
+  track_script "upstream" {
     command  = ["/usr/lib/holdfast/check-upstream"]    # required; no shell
     interval = "2s"
     timeout  = "1s"
@@ -94,25 +94,25 @@ virtual_router "web" {              # one VRRP virtual router; several may share
     weight   = 0
     user     = "nobody"
   }
-  track_process "haproxy" {         # (not supported yet)
+  track_process "haproxy" {
     name   = "haproxy"              # default: the label
     min    = 1
     weight = 0
   }
-  track_file "maintenance" {        # (not supported yet)
+  track_file "maintenance" {
     path   = "/etc/holdfast/maintenance"   # present: failed. With content that is an integer: that integer times weight is added to the priority
     weight = 0
   }
-  track_service "web" {             # a virtual_server below its quorum (not supported yet)
+  track_service "web" {             # a virtual_server below its quorum
     weight = -50
   }
 }
 
-sync_group "edge" {                 # its members are master together or not at all (not supported yet)
+sync_group "edge" {                 # its members are master together or not at all
   members = ["web", "web6"]
 }
 
-notify {                            # any number; events in order, one at a time per block (not supported yet)
+notify {                            # any number; events in order, one at a time per block
   events  = ["virtual_router", "real_server", "virtual_server", "reload"]   # default: all
   command = ["/usr/lib/holdfast/notify"]   # event as JSON on stdin and as HOLDFAST_* in the environment; or:
   webhook = ""                              # POST the same JSON, retried with back-off

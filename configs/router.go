@@ -3,12 +3,9 @@
 package configs
 
 import (
-	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/holdfast-lb/holdfast/vrrp"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -26,62 +23,84 @@ var arpFormats = []choice[vrrp.ARPFormat]{
 // leaseAuto stands for a lease that is worked out from the interval.
 const leaseAuto time.Duration = -1
 
+var checksums = []choice[vrrp.Checksum]{{word: "pseudo", value: vrrp.Pseudo}, {word: "plain", value: vrrp.Plain}}
+
 func (b *builder) virtualRouter(raw *rawVirtualRouter) vrrp.Config {
 	b.name("virtual_router", "", raw.Name, raw.NameRange)
 	b.require(raw.Range, "interface", raw.Interface)
 	b.require(raw.Range, "id", raw.ID)
 	b.require(raw.Range, "addresses", raw.Addresses)
-	read(b, raw.Version, 3, version)
-	iface := matching(parseInterface)
+	version := read(b, raw.Version, 3, whole(2, 3))
 	c := vrrp.Config{
 		Name:          raw.Name,
-		Interface:     read(b, raw.Interface, "", iface),
-		Version:       3,
+		Interface:     read(b, raw.Interface, "", matching(parseInterface)),
+		Version:       uint8(version),
 		ID:            uint8(read(b, raw.ID, 0, whole(1, 255))),
-		Priority:      uint8(read(b, raw.Priority, 100, priority)),
-		Interval:      read(b, raw.AdvertiseInterval, time.Second, duration(minAdvertise, maxAdvertise, minAdvertise)),
+		Priority:      uint8(read(b, raw.Priority, 100, whole(1, ownerPriority))),
+		Interval:      read(b, raw.AdvertiseInterval, time.Second, advertise(version)),
 		Preempt:       read(b, raw.Preempt, true, boolean),
+		PreemptDelay:  read(b, raw.PreemptDelay, 0, duration(0, time.Hour, 1)),
 		StartupDelay:  read(b, raw.StartupDelay, 0, duration(0, time.Hour, 1)),
-		Source:        read(b, raw.Source, netip.Addr{}, orEmpty(matching(parseAddr4))),
+		Checksum:      read(b, raw.Checksum, vrrp.Pseudo, oneOf(checksums)),
+		VMAC:          read(b, raw.UseVMAC, false, boolean),
 		Handover:      read(b, raw.Handover, true, boolean),
 		Announcements: b.announcements(orNew(raw.GratuitousARP)),
 	}
-	if c.Interface != "" && c.ID != 0 {
-		b.unique("id", "", fmt.Sprintf("id %d on %s for IPv4", c.ID, c.Interface), raw.ID.Expr.Range())
-	}
-	device := read(b, raw.AddressDevice, "", orEmpty(iface))
-	if device == "" {
-		device = c.Interface
-	}
-	c.Addresses = b.virtualAddresses(raw, device)
+	b.owner(raw, c.Priority)
+	b.addresses(raw, &c)
+	b.sources(raw, &c)
+	c.Routes = b.virtualRoutes(raw, c)
 	c.Lease = b.lease(raw, c)
-	if raw.Unicast != nil {
-		c.Unicast = b.unicast(raw.Unicast, c.Addresses)
-		if raw.Source != nil && c.Source.IsValid() {
-			b.fail(raw.Source.Expr.Range(), "Two sources", "source is for multicast; with unicast, its source is used.")
-		}
+	c.Password = b.password(raw, c)
+	if c.Version == 2 && c.Family6() {
+		b.fail(raw.Version.Expr.Range(), "Invalid version", "VRRPv2 is for IPv4 only (RFC 3768): IPv6 takes version = 3.")
 	}
-	if raw.Source != nil {
-		b.notVirtual("source", c.Source, c.Addresses, raw.Source.Expr.Range())
+	if c.Interface != "" && c.ID != 0 && len(c.Addresses) > 0 {
+		b.unique("id", "", fmt.Sprintf("id %d on %s for %s", c.ID, c.Interface, family(c.Family6())), raw.ID.Expr.Range())
 	}
 	return c
 }
 
-func version(v cty.Value) (int, error) {
-	if _, err := whole(2, 2)(v); err == nil {
-		return 0, notYet("version = 2 (VRRPv2) is not supported yet.")
+// family is the name of an address family.
+func family(six bool) string {
+	if six {
+		return "IPv6"
 	}
-	if _, err := whole(3, 3)(v); err != nil {
-		return 0, fmt.Errorf("takes the number 3, not %s", show(v))
-	}
-	return 3, nil
+	return "IPv4"
 }
 
-func priority(v cty.Value) (int, error) {
-	if n, err := whole(255, 255)(v); err == nil {
-		return 0, notYet(fmt.Sprintf("priority = %d, the address owner's, is not supported yet.", n))
+// ownerPriority is the priority of the router whose own the addresses are, RFC 9568 section 5.2.4.
+const ownerPriority = 255
+
+// advertise accepts the advertise intervals of a version of VRRP.
+func advertise(version int) parser[time.Duration] {
+	if version != 2 {
+		return duration(minAdvertise, maxAdvertise, minAdvertise)
 	}
-	return whole(1, 254)(v)
+	// RFC 3768 section 5.3.7: 8 bits of seconds.
+	parse := duration(time.Second, 255*time.Second, time.Second)
+	return func(v cty.Value) (time.Duration, error) {
+		d, err := parse(v)
+		if err != nil {
+			err = fmt.Errorf("%w; VRRPv2 counts whole seconds", err)
+		}
+		return d, err
+	}
+}
+
+// owner holds what a router says of itself against its priority.
+func (b *builder) owner(raw *rawVirtualRouter, priority uint8) {
+	found := len(b.diags)
+	owner := read(b, raw.Owner, false, boolean)
+	switch {
+	case len(b.diags) > found || priority == 0:
+	case owner && priority != ownerPriority:
+		b.fail(raw.Owner.Expr.Range(), "Invalid owner",
+			"An address owner has priority 255 and nobody else has (RFC 9568 5.2.4): write priority = 255 as well.")
+	case !owner && priority == ownerPriority:
+		b.fail(raw.Priority.Expr.Range(), "Invalid priority", "Priority 255 says that the addresses are this director's own, "+
+			"which it holds whenever it runs: write owner = true if that is meant, or 254 or less.")
+	}
 }
 
 func (b *builder) announcements(raw *rawGratuitousARP) vrrp.Announcements {
@@ -105,24 +124,6 @@ func orZero(parse parser[time.Duration]) parser[time.Duration] {
 	}
 }
 
-func (b *builder) virtualAddresses(raw *rawVirtualRouter, device string) []vrrp.Address {
-	list, ok := readList(b, raw.Addresses, matching(parseVirtualAddress))
-	if n := len(list); raw.Addresses != nil && ok && (n == 0 || n > 255) {
-		b.invalid("addresses", raw.Addresses.Expr.Range(), fmt.Errorf("takes 1 to 255 addresses, not %d", n))
-	}
-	var out []vrrp.Address
-	for _, a := range list {
-		addr := a.value.Prefix.Addr()
-		b.unique("virtual address", "", addr.String(), a.at)
-		b.carried[addr] = raw.Name
-		if a.value.Device == "" {
-			a.value.Device = device
-		}
-		out = append(out, a.value)
-	}
-	return out
-}
-
 // lease works out for how long the kernel keeps the addresses when nobody renews them.
 func (b *builder) lease(raw *rawVirtualRouter, c vrrp.Config) time.Duration {
 	lease := read(b, raw.AddressLease, leaseAuto, parseLease)
@@ -134,7 +135,7 @@ func (b *builder) lease(raw *rawVirtualRouter, c vrrp.Config) time.Duration {
 		return lease
 	}
 	at := raw.AddressLease.Expr.Range()
-	masterDown := 3*c.Interval + time.Duration(256-int(c.Priority))*c.Interval/256 // RFC 9568 6.1
+	masterDown := masterDownInterval(c)
 	if lease <= c.Interval {
 		b.fail(at, "Invalid address_lease", fmt.Sprintf(
 			"The lease is renewed with every advert, so it must be longer than advertise_interval (%s).", short(c.Interval)))
@@ -144,6 +145,15 @@ func (b *builder) lease(raw *rawVirtualRouter, c vrrp.Config) time.Duration {
 			short(masterDown.Round(time.Millisecond))))
 	}
 	return lease
+}
+
+// masterDownInterval is how long a backup with the same settings waits for a silent master, RFC 9568 section 6.1.
+func masterDownInterval(c vrrp.Config) time.Duration {
+	unit := c.Interval
+	if c.Version == 2 {
+		unit = time.Second // RFC 3768 section 6.1
+	}
+	return 3*c.Interval + time.Duration(256-int(c.Priority))*unit/256
 }
 
 func parseLease(v cty.Value) (time.Duration, error) {
@@ -158,53 +168,4 @@ func parseLease(v cty.Value) (time.Duration, error) {
 		err = fmt.Errorf(`%w; "auto" and "off" are the other choices`, err)
 	}
 	return d, err
-}
-
-func (b *builder) unicast(raw *rawUnicast, virtual []vrrp.Address) vrrp.Unicast {
-	b.require(raw.Range, "source", raw.Source)
-	b.require(raw.Range, "peers", raw.Peers)
-	ttl := whole(1, 255)
-	u := vrrp.Unicast{
-		Source: read(b, raw.Source, netip.Addr{}, matching(parseAddr4)),
-		TTL:    uint8(read(b, raw.TTL, 255, ttl)),
-		MinTTL: uint8(read(b, raw.MinTTL, 255, ttl)),
-	}
-	if raw.Source != nil {
-		b.notVirtual("source", u.Source, virtual, raw.Source.Expr.Range())
-	}
-	peers, ok := readList(b, raw.Peers, matching(parseAddr4))
-	if raw.Peers != nil && ok && len(peers) == 0 {
-		b.invalid("peers", raw.Peers.Expr.Range(), errors.New("takes at least one address"))
-	}
-	for _, p := range peers {
-		if p.value == u.Source {
-			b.invalid("peers", p.at, errors.New("takes the other directors' addresses, not the source itself"))
-		}
-		b.unique("peer", raw.Range.String(), p.value.String(), p.at)
-		b.notVirtual("peers", p.value, virtual, p.at)
-		u.Peers = append(u.Peers, p.value)
-	}
-	if u.TTL != 0 && u.TTL < u.MinTTL {
-		b.warn(orRange(raw.TTL, raw.Range), "Adverts that a peer would refuse", fmt.Sprintf(
-			"ttl %d is below min_ttl %d: a peer with the same settings refuses what this director sends.", u.TTL, u.MinTTL))
-	}
-	return u
-}
-
-// notVirtual refuses an address that moves between the directors where one that stays is needed.
-func (b *builder) notVirtual(name string, a netip.Addr, virtual []vrrp.Address, at hcl.Range) {
-	for _, v := range virtual {
-		if v.Prefix.Addr() == a {
-			b.invalid(name, at, fmt.Errorf("takes an address that stays on its director; %s is a virtual address", a))
-			return
-		}
-	}
-}
-
-// orRange is where an attribute's value stands, or the block that lacks it.
-func orRange(a *hcl.Attribute, block hcl.Range) hcl.Range {
-	if a == nil {
-		return block
-	}
-	return a.Expr.Range()
 }

@@ -5,8 +5,8 @@ package configs
 import "github.com/hashicorp/hcl/v2"
 
 // The raw layer: the whole language as the files say it, without defaults. A field tagged `served:"no"` belongs to the
-// language but not to this version; giving it is refused, never ignored. In a check, `of` lists the kinds that have the
-// argument (absent: all) and `served` may name the kinds for which it is served.
+// language but not to this version; giving it is refused, never ignored. In a check or auth block, `of` lists the kinds that
+// have the argument (absent: all) and `served` may name the kinds for which it is served.
 
 type rawConfig struct {
 	Include        *hcl.Attribute      `hcl:"include,optional" served:"no"`
@@ -16,8 +16,8 @@ type rawConfig struct {
 	Log            *rawLog             `hcl:"log,block"`
 	HTTP           *rawHTTP            `hcl:"http,block"`
 	VirtualRouters []*rawVirtualRouter `hcl:"virtual_router,block"`
-	SyncGroup      []*rawNamed         `hcl:"sync_group,block" served:"no"`
-	Notify         []*rawBlock         `hcl:"notify,block" served:"no"`
+	SyncGroups     []*rawSyncGroup     `hcl:"sync_group,block"`
+	Notify         []*rawNotify        `hcl:"notify,block"`
 	ConnectionSync []*rawBlock         `hcl:"connection_sync,block" served:"no"`
 	Timeouts       []*rawBlock         `hcl:"timeouts,block" served:"no"`
 	VirtualServers []*rawVirtualServer `hcl:"virtual_server,block"`
@@ -43,7 +43,7 @@ type rawDirector struct {
 	OnExit        *hcl.Attribute `hcl:"on_exit,optional" served:"no"`
 	ControlGroup  *hcl.Attribute `hcl:"control_group,optional" served:"no"`
 	Drift         *hcl.Attribute `hcl:"drift,optional" served:"no"`
-	Realtime      *hcl.Attribute `hcl:"realtime,optional" served:"no"`
+	Realtime      *hcl.Attribute `hcl:"realtime,optional"`
 }
 
 type rawLog struct {
@@ -68,29 +68,29 @@ type rawVirtualRouter struct {
 	Priority          *hcl.Attribute `hcl:"priority,optional"`
 	AdvertiseInterval *hcl.Attribute `hcl:"advertise_interval,optional"`
 	Preempt           *hcl.Attribute `hcl:"preempt,optional"`
-	PreemptDelay      *hcl.Attribute `hcl:"preempt_delay,optional" served:"no"`
+	PreemptDelay      *hcl.Attribute `hcl:"preempt_delay,optional"`
 	StartupDelay      *hcl.Attribute `hcl:"startup_delay,optional"`
-	Owner             *hcl.Attribute `hcl:"owner,optional" served:"no"`
-	Checksum          *hcl.Attribute `hcl:"checksum,optional" served:"no"`
-	UseVMAC           *hcl.Attribute `hcl:"use_vmac,optional" served:"no"`
+	Owner             *hcl.Attribute `hcl:"owner,optional"`
+	Checksum          *hcl.Attribute `hcl:"checksum,optional"`
+	UseVMAC           *hcl.Attribute `hcl:"use_vmac,optional"`
 	Source            *hcl.Attribute `hcl:"source,optional"`
 	Addresses         *hcl.Attribute `hcl:"addresses,optional"`
-	ExcludedAddresses *hcl.Attribute `hcl:"excluded_addresses,optional" served:"no"`
+	ExcludedAddresses *hcl.Attribute `hcl:"excluded_addresses,optional"`
 	AddressDevice     *hcl.Attribute `hcl:"address_device,optional"`
 	AddressLease      *hcl.Attribute `hcl:"address_lease,optional"`
 	Handover          *hcl.Attribute `hcl:"handover,optional"`
-	VirtualRoutes     *hcl.Attribute `hcl:"virtual_routes,optional" served:"no"`
+	VirtualRoutes     *hcl.Attribute `hcl:"virtual_routes,optional"`
 
 	Unicast       *rawUnicast       `hcl:"unicast,block"`
 	GratuitousARP *rawGratuitousARP `hcl:"gratuitous_arp,block"`
 
-	Auth           []*rawNamed `hcl:"auth,block" served:"no"`
-	TrackInterface []*rawNamed `hcl:"track_interface,block" served:"no"`
-	TrackScript    []*rawNamed `hcl:"track_script,block" served:"no"`
-	TrackProcess   []*rawNamed `hcl:"track_process,block" served:"no"`
-	TrackFile      []*rawNamed `hcl:"track_file,block" served:"no"`
-	TrackService   []*rawNamed `hcl:"track_service,block" served:"no"`
-	Dynamic        []*rawNamed `hcl:"dynamic,block" served:"no"`
+	Auth            []*rawAuth           `hcl:"auth,block"`
+	TrackInterfaces []*rawTrackInterface `hcl:"track_interface,block"`
+	TrackScripts    []*rawTrackScript    `hcl:"track_script,block"`
+	TrackProcesses  []*rawTrackProcess   `hcl:"track_process,block"`
+	TrackFiles      []*rawTrackFile      `hcl:"track_file,block"`
+	TrackServices   []*rawTrackService   `hcl:"track_service,block"`
+	Dynamic         []*rawNamed          `hcl:"dynamic,block" served:"no"`
 }
 
 type rawUnicast struct {
@@ -108,6 +108,76 @@ type rawGratuitousARP struct {
 	Refresh  *hcl.Attribute `hcl:"refresh,optional"`
 	Interval *hcl.Attribute `hcl:"interval,optional"`
 	Format   *hcl.Attribute `hcl:"format,optional"`
+}
+
+// rawAuth holds the arguments of both kinds.
+type rawAuth struct {
+	Kind      string    `hcl:"kind,label"`
+	KindRange hcl.Range `hcl:"kind,label_range"`
+	Range     hcl.Range `hcl:",def_range"`
+
+	Password *hcl.Attribute `hcl:"password,optional" of:"pass"`
+	Keys     *hcl.Attribute `hcl:"keys,optional" of:"hmac" served:"no"`
+	Active   *hcl.Attribute `hcl:"active,optional" of:"hmac" served:"no"`
+	Mode     *hcl.Attribute `hcl:"mode,optional" of:"hmac" served:"no"`
+}
+
+type rawTrackInterface struct {
+	Name      string         `hcl:"name,label"`
+	NameRange hcl.Range      `hcl:"name,label_range"`
+	Weight    *hcl.Attribute `hcl:"weight,optional"`
+}
+
+type rawTrackScript struct {
+	Name      string    `hcl:"name,label"`
+	NameRange hcl.Range `hcl:"name,label_range"`
+	Range     hcl.Range `hcl:",def_range"`
+
+	Command  *hcl.Attribute `hcl:"command,optional"`
+	Interval *hcl.Attribute `hcl:"interval,optional"`
+	Timeout  *hcl.Attribute `hcl:"timeout,optional"`
+	Rise     *hcl.Attribute `hcl:"rise,optional"`
+	Fall     *hcl.Attribute `hcl:"fall,optional"`
+	Weight   *hcl.Attribute `hcl:"weight,optional"`
+	User     *hcl.Attribute `hcl:"user,optional"`
+}
+
+type rawTrackProcess struct {
+	Name      string         `hcl:"label,label"`
+	NameRange hcl.Range      `hcl:"label,label_range"`
+	Process   *hcl.Attribute `hcl:"name,optional"`
+	Min       *hcl.Attribute `hcl:"min,optional"`
+	Weight    *hcl.Attribute `hcl:"weight,optional"`
+}
+
+type rawTrackFile struct {
+	Name      string         `hcl:"name,label"`
+	NameRange hcl.Range      `hcl:"name,label_range"`
+	Range     hcl.Range      `hcl:",def_range"`
+	Path      *hcl.Attribute `hcl:"path,optional"`
+	Weight    *hcl.Attribute `hcl:"weight,optional"`
+}
+
+type rawTrackService struct {
+	Name      string         `hcl:"name,label"`
+	NameRange hcl.Range      `hcl:"name,label_range"`
+	Weight    *hcl.Attribute `hcl:"weight,optional"`
+}
+
+type rawSyncGroup struct {
+	Name      string         `hcl:"name,label"`
+	NameRange hcl.Range      `hcl:"name,label_range"`
+	Range     hcl.Range      `hcl:",def_range"`
+	Members   *hcl.Attribute `hcl:"members,optional"`
+}
+
+type rawNotify struct {
+	Range   hcl.Range      `hcl:",def_range"`
+	Events  *hcl.Attribute `hcl:"events,optional"`
+	Command *hcl.Attribute `hcl:"command,optional"`
+	Webhook *hcl.Attribute `hcl:"webhook,optional"`
+	Timeout *hcl.Attribute `hcl:"timeout,optional"`
+	User    *hcl.Attribute `hcl:"user,optional"`
 }
 
 type rawVirtualServer struct {

@@ -10,19 +10,12 @@ director {
   /* error: Not supported yet: The argument "on_exit" is not supported yet. */ on_exit = "withdraw"
   /* error: Not supported yet: The argument "control_group" is not supported yet. */ control_group = ""
   /* error: Not supported yet: The argument "drift" is not supported yet. */ drift = "repair"
-  /* error: Not supported yet: The argument "realtime" is not supported yet. */ realtime = false
 }
 http {
   /* error: Not supported yet: The argument "basic_auth" is not supported yet. */ basic_auth = {}
   /* error: Not supported yet: Blocks of type "tls" are not supported yet. */ tls {
     certificate = "/etc/holdfast/tls.crt"
   }
-}
-/* error: Not supported yet: Blocks of type "sync_group" are not supported yet. */ sync_group "edge" {
-  members = ["web", "web6"]
-}
-/* error: Not supported yet: Blocks of type "notify" are not supported yet. */ notify {
-  command = ["/bin/true"]
 }
 /* error: Not supported yet: Blocks of type "connection_sync" are not supported yet. */ connection_sync {
   interface = "eth0"
