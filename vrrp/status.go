@@ -21,6 +21,9 @@ type Status struct {
 	Group     string     // name of the sync group; empty: none
 	Source    netip.Addr // our own; zero before the first connection
 	Peers     []Peer     // in the order of their addresses
+
+	MasterInterval time.Duration // advertise interval of the master: learned, or our own
+	MasterDown     time.Duration // master-down interval, with the priority as it is now
 	// What has been counted since the start.
 	Sent, SendErrors, Received, ReadErrors, OtherMasterSeen uint64
 	Refused                                                 map[Refusal]uint64
@@ -99,6 +102,7 @@ func (i *Instance) publish() {
 	}
 	t := Transition{Router: i.cfg.Name, From: from, To: s.State, At: s.Since, Reason: s.Reason}
 	s.Config, s.Effective, s.Parts = i.cfg, m.p.Priority, i.parts
+	s.MasterInterval, s.MasterDown = m.masterInterval, m.MasterDownInterval()
 	if s.Group = ""; i.group != nil {
 		s.Group = i.group.name
 	}

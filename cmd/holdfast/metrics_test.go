@@ -103,6 +103,7 @@ virtual_server "web" {
 	if err := diags.Err(); err != nil {
 		t.Fatal(err)
 	}
+	cfg.VirtualRouters[0].Links = []vrrp.TrackedLink{{Name: "eth1", Weight: -20}}
 	d := director.New(director.Options{
 		Config: cfg, Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar), Host: noHost{},
 		Dial:      func(vrrp.Config) (vrrp.Conn, error) { return &oneAdvert{closed: make(chan struct{})}, nil },
@@ -136,7 +137,7 @@ virtual_server "web" {
 		b, err := io.ReadAll(resp.Body)
 		text = string(b)
 		for _, last := range []string{
-			"virtual_router_peer_last_seen_timestamp_seconds", "virtual_router_transitions_total",
+			"virtual_router_peer_last_seen_timestamp_seconds", "virtual_router_transitions_total", "virtual_router_priority_part",
 			"virtual_server_bytes_total", "real_server_bytes_total",
 		} {
 			if !strings.Contains(text, "\nholdfast_"+last+"{") {

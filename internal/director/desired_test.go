@@ -30,6 +30,8 @@ virtual_server "web" {
 }
 `
 
+var twoServersUnset = strings.ReplaceAll(twoServers, "%s", "")
+
 func parse(t *testing.T, text string) *configs.Config {
 	t.Helper()
 	cfg, diags := configs.LoadBytes("test.hcl", []byte(text))

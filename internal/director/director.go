@@ -18,8 +18,10 @@ import (
 
 	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/internal/notify"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
+	"github.com/holdfast-lb/holdfast/vrrp/track"
 )
 
 // Options is what a director works with.
@@ -46,18 +48,20 @@ type Version struct {
 
 // Director keeps the configured virtual routers, checks and services going.
 type Director struct {
-	o       Options
-	log     *slog.Logger
-	inbox   *inbox
-	calls   chan func()
-	checks  *checker.Set
-	table   *ipvs.Reconciler
-	states  chan State // mailbox of 1 to the goroutine that writes the state file
-	metrics *metrics
-	web     *web
-	beat    atomic.Int64         // when the loop was last seen alive, in nanoseconds of the wall clock
-	view    atomic.Pointer[view] // what readers may see
-	reload  sync.Mutex           // one at a time, so that the newest file is the one in force
+	o        Options
+	log      *slog.Logger
+	inbox    *inbox
+	calls    chan func()
+	checks   *checker.Set
+	trackers *track.Set
+	notifier *notify.Notifier
+	table    *ipvs.Reconciler
+	states   chan State // mailbox of 1 to the goroutine that writes the state file
+	metrics  *metrics
+	web      *web
+	beat     atomic.Int64         // when the loop was last seen alive, in nanoseconds of the wall clock
+	view     atomic.Pointer[view] // what readers may see
+	reload   sync.Mutex           // one at a time, so that the newest file is the one in force
 
 	// Owned by the loop.
 	cfg       *configs.Config
@@ -68,6 +72,9 @@ type Director struct {
 	routers   map[string]*router
 	leaving   []*router // stopped, and perhaps still handing over
 	roles     map[string]vrrp.State
+	groups    map[string]*vrrp.Group // sync groups by their names
+	groupOf   map[string]*vrrp.Group // and by the names of their members
+	tracked   map[track.Key]track.Status
 	health    map[checker.Key]checker.Change
 	targets   map[checker.Key]netip.AddrPort // that health is about
 	decided   map[serverID]server
@@ -89,11 +96,18 @@ type view struct {
 	loaded    time.Time
 	reloadErr error
 	started   time.Time
-	instances []*vrrp.Instance // in the order of the configuration
+	routers   []routerView // in the order of the configuration
 	decided   map[serverID]server
 	report    ipvs.Report
 	drift     int
 	ready     bool
+}
+
+// routerView is what readers may see of a virtual router.
+type routerView struct {
+	instance *vrrp.Instance
+	unready  string // why it would not preempt
+	late     *lateness
 }
 
 // New returns a director that is not running. It reads the state that the last run left; nothing is changed before Run.
@@ -112,6 +126,8 @@ func New(o Options) *Director {
 		OnChange: func(c checker.Change) { d.inbox.put(c) },
 		OnResult: d.metrics.observeCheck,
 	})
+	d.trackers = track.NewSet(track.Options{Log: o.Log, OnChange: func(track.Status) { d.inbox.put(trackerChanged{}) }})
+	d.notifier = notify.New(notify.Options{Log: o.Log, OnResult: d.metrics.notified})
 	d.table = ipvs.NewReconciler(o.Log, o.OpenTable, func(r ipvs.Report) { d.inbox.put(r) })
 	return d
 }
@@ -143,11 +159,14 @@ func (d *Director) Run(outer context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	if d.cfg.Director.Realtime {
+		wg.Go(func() { realtime(inner, d.log) })
+	}
 	d.adopt(inner)
 	wg.Go(func() { keepState(inner, d.cfg.Director.StateDir, d.states, d.log) })
 	ctx, giveUp := context.WithCancelCause(outer)
 	defer giveUp(nil)
-	for _, run := range []func(context.Context) error{d.checks.Run, d.table.Run} {
+	for _, run := range []func(context.Context) error{d.checks.Run, d.trackers.Run, d.notifier.Run, d.table.Run} {
 		wg.Go(func() {
 			if err := run(inner); err != nil {
 				giveUp(err)
@@ -208,10 +227,15 @@ func (d *Director) stop(stopped chan<- struct{}) {
 	}()
 }
 
-// takeAll handles everything that has come in, and decides once.
+// takeAll handles everything that has come in, and decides once. What is tracked decides nothing but an election, which is
+// told first.
 func (d *Director) takeAll() {
+	tracked, other := false, false
 	for _, m := range d.inbox.take() {
 		switch m := m.(type) {
+		case trackerChanged:
+			tracked = true
+			continue
 		case vrrp.Transition:
 			d.transition(m)
 		case checker.Change:
@@ -221,8 +245,14 @@ func (d *Director) takeAll() {
 		case ipvs.Report:
 			d.reported(m)
 		}
+		other = true
 	}
-	d.decide()
+	if tracked {
+		d.trackersChanged()
+	}
+	if other {
+		d.decide()
+	}
 }
 
 func (d *Director) transition(t vrrp.Transition) {
@@ -230,7 +260,7 @@ func (d *Director) transition(t vrrp.Transition) {
 		d.roles[t.Router] = t.To
 		d.metrics.transition(t)
 	}
-	d.emit(Event{
+	d.emit(notify.Event{
 		Kind: "virtual_router", Name: t.Router, From: t.From.String(), To: t.To.String(), Reason: t.Reason, Time: t.At,
 	})
 }
@@ -260,41 +290,6 @@ func (d *Director) reported(r ipvs.Report) {
 	}
 }
 
-// adopt begins with what is there: the addresses, services and servers that the last run has left.
-func (d *Director) adopt(ctx context.Context) {
-	if stale := d.last.stale(d.cfg); len(stale) > 0 {
-		if err := d.o.Host.Release(stale); err != nil {
-			d.log.Warn("address of the last run not removed", "err", err)
-		}
-	}
-	for _, k := range d.last.Keys() {
-		d.owned[k] = true
-	}
-	for _, vr := range d.cfg.VirtualRouters { // first: reading the table may take a while
-		d.start(vr, d.last.master(vr))
-	}
-	d.decided = leftUp(d.started, d.cfg, d.readTable(ctx))
-	d.applyChecks()
-	d.decide()
-	d.publish()
-}
-
-// readTable returns what is in the kernel's table. The reconciler says what is wrong if it cannot be read.
-func (d *Director) readTable(ctx context.Context) []ipvs.Service {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	t, err := d.o.OpenTable(ctx)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = t.Close() }()
-	list, err := t.List(ctx)
-	if err != nil {
-		d.log.Warn("servers that the last run left up are not known", "err", err)
-	}
-	return list
-}
-
 // decide asks the policy, tells of what is new, and passes the wanted table on.
 func (d *Director) decide() {
 	want, next := desired(time.Now(), d.cfg, d.health, d.decided)
@@ -313,21 +308,6 @@ func (d *Director) decide() {
 
 func (d *Director) ownedKeys() []ipvs.Key {
 	return slices.SortedFunc(maps.Keys(d.owned), ipvs.Key.Compare)
-}
-
-// tellServers emits an event for each server whose verdict changes.
-func (d *Director) tellServers(next map[serverID]server) {
-	for _, vs := range d.cfg.VirtualServers {
-		for _, rs := range vs.RealServers {
-			was, is := d.decided[serverID{vs.Key, rs.Address}], next[serverID{vs.Key, rs.Address}]
-			if was.verdict != is.verdict {
-				d.emit(Event{
-					Kind: "real_server", Name: vs.Name + "/" + rs.Name, From: was.verdict.String(), To: is.verdict.String(),
-					Reason: is.reason, Time: is.since,
-				})
-			}
-		}
-	}
 }
 
 // applyChecks runs the checks of the configuration, and knows of each what it begins with.
@@ -371,7 +351,7 @@ func (d *Director) publish() {
 	}
 	for _, vr := range d.cfg.VirtualRouters {
 		if r := d.routers[vr.Name]; r != nil {
-			v.instances = append(v.instances, r.instance)
+			v.routers = append(v.routers, routerView{r.instance, r.told.Unready, r.late})
 		}
 	}
 	d.view.Store(v)

@@ -392,7 +392,7 @@ func TestLogNeverWaits(t *testing.T) {
 }
 
 func TestPlan(t *testing.T) {
-	cfg := parse(t, routerOnly+strings.ReplaceAll(twoServers, "%s", ""))
+	cfg := parse(t, routerOnly+twoServersUnset)
 	foreign := ipvs.Service{Key: ipvs.Key{Address: netip.MustParseAddr("10.9.9.9"), Port: 80, Protocol: ipvs.TCP}, Scheduler: "rr"}
 	old := ipvs.Key{Address: netip.MustParseAddr("10.0.0.100"), Port: 81, Protocol: ipvs.TCP}
 	web1 := ipvs.Destination{Address: netip.MustParseAddrPort("10.0.0.21:80"), Forward: ipvs.DR, Weight: 1}

@@ -24,6 +24,8 @@ type metrics struct {
 	drift       *prometheus.CounterVec
 	reconcile   prometheus.Histogram
 	check       prometheus.Histogram
+	late        *prometheus.HistogramVec
+	notify      *prometheus.CounterVec
 	reloadOK    prometheus.Gauge
 	reloadTime  prometheus.Gauge
 }
@@ -43,6 +45,10 @@ func newMetrics(d *Director) *metrics {
 		reconcile: prometheus.NewHistogram(histogram("holdfast_ipvs_reconcile_duration_seconds",
 			"Time to make the IPVS table as wanted, or to find that it is.")),
 		check: prometheus.NewHistogram(histogram("holdfast_check_duration_seconds", "Time that checks took.")),
+		late:  prometheus.NewHistogramVec(latenessHistogram, []string{"virtual_router"}),
+		notify: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_notify_total", Help: "Events at each notify block, by how they ended.",
+		}, []string{"result"}),
 		reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "holdfast_config_last_reload_successful", Help: "1 if the last attempt to load the configuration was taken.",
 		}),
@@ -50,12 +56,15 @@ func newMetrics(d *Director) *metrics {
 			Name: "holdfast_config_last_reload_success_timestamp_seconds", Help: "When a configuration was taken last.",
 		}),
 	}
-	m.registry.MustRegister(m.transitions, m.operations, m.drift, m.reconcile, m.check, m.reloadOK, m.reloadTime,
+	m.registry.MustRegister(m.transitions, m.operations, m.drift, m.reconcile, m.check, m.late, m.notify, m.reloadOK, m.reloadTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), stateCollector{d})
 	for _, k := range ipvs.Kinds() { // zeros from the start
 		m.operations.WithLabelValues(label(k), "done")
 		m.operations.WithLabelValues(label(k), "failed")
 		m.drift.WithLabelValues(label(k))
+	}
+	for _, r := range []string{"done", "failed", "dropped"} {
+		m.notify.WithLabelValues(r)
 	}
 	m.reloaded(nil)
 	return m
@@ -69,11 +78,20 @@ func histogram(name, help string) prometheus.HistogramOpts {
 	}
 }
 
+// latenessHistogram begins where a timer is as good as on time.
+var latenessHistogram = func() prometheus.HistogramOpts {
+	o := histogram("holdfast_virtual_router_lateness_seconds", "How late the timers of the election fired.")
+	o.Buckets = append([]float64{.0001, .00025}, o.Buckets...)
+	return o
+}()
+
 func label(k ipvs.Kind) string { return strings.ReplaceAll(k.String(), " ", "_") }
 
 func (m *metrics) transition(t vrrp.Transition) {
 	m.transitions.WithLabelValues(t.Router, t.To.String()).Inc()
 }
+
+func (m *metrics) notified(result string) { m.notify.WithLabelValues(result).Inc() }
 
 func (m *metrics) observeCheck(s checker.Status, _ checker.Result) {
 	m.check.Observe(s.Duration.Seconds())
@@ -99,7 +117,9 @@ func (m *metrics) reloaded(err error) {
 
 // forget removes the counters of a virtual router that is gone.
 func (m *metrics) forget(router string) {
-	m.transitions.DeletePartialMatch(prometheus.Labels{"virtual_router": router})
+	gone := prometheus.Labels{"virtual_router": router}
+	m.transitions.DeletePartialMatch(gone)
+	m.late.DeletePartialMatch(gone)
 }
 
 // gauge describes one metric that is collected.
@@ -128,6 +148,8 @@ var (
 
 	routerState     = described(isGauge, "virtual_router_state", "1 for the state that the virtual router is in.", "virtual_router", "state")
 	routerPriority  = described(isGauge, "virtual_router_priority", "Priority in the election.", "virtual_router", "kind")
+	routerPart      = described(isGauge, "virtual_router_priority_part", "What a tracked thing adds to the priority now.", "virtual_router", "kind", "name")
+	routerTrackUp   = described(isGauge, "virtual_router_track_up", "1 if the tracked thing is well.", "virtual_router", "kind", "name")
 	routerSent      = described(isCounter, "virtual_router_adverts_sent_total", "Adverts sent.", "virtual_router")
 	routerReceived  = described(isCounter, "virtual_router_adverts_received_total", "Adverts of others that were valid.", "virtual_router")
 	routerRefused   = described(isCounter, "virtual_router_adverts_refused_total", "Packets refused, which had no other effect.", "virtual_router", "reason")
@@ -171,8 +193,8 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 	buildInfo.send(ch, 1, version.Version, version.Revision, version.Go)
 	configInfo.send(ch, 1, v.config.Hash)
 	foreignServices.send(ch, float64(v.report.Foreign))
-	for _, i := range v.instances {
-		collectRouter(ch, i.Status())
+	for _, r := range v.routers {
+		collectRouter(ch, r.instance.Status())
 	}
 	for _, s := range c.d.checks.Snapshot() {
 		k := s.Key
@@ -192,7 +214,11 @@ func collectRouter(ch chan<- prometheus.Metric, s vrrp.Status) {
 		routerState.send(ch, bit(s.State == state), s.Name, state.String())
 	}
 	routerPriority.send(ch, float64(s.Config.Priority), s.Name, "configured")
-	routerPriority.send(ch, float64(s.Config.Priority), s.Name, "effective")
+	routerPriority.send(ch, float64(s.Effective), s.Name, "effective")
+	for _, p := range s.Parts {
+		routerPart.send(ch, float64(p.Value), s.Name, p.Kind, p.Name)
+		routerTrackUp.send(ch, bit(!p.Failed && !p.Pending), s.Name, p.Kind, p.Name)
+	}
 	routerSent.send(ch, float64(s.Sent), s.Name)
 	routerReceived.send(ch, float64(s.Received), s.Name)
 	for reason, n := range s.Refused {
@@ -213,11 +239,9 @@ func collectServices(ch chan<- prometheus.Metric, v *view, stats []ipvs.ServiceS
 	}
 	destinations := destinationStats(stats)
 	for _, vs := range v.config.VirtualServers {
-		up := false
 		for _, rs := range vs.RealServers {
 			id := serverID{vs.Key, rs.Address}
 			is := v.decided[id]
-			up = up || is.verdict == checker.Up
 			serverUp.send(ch, bit(is.verdict == checker.Up), vs.Name, rs.Name)
 			serverWeight.send(ch, float64(is.weight(rs)), vs.Name, rs.Name)
 			if d, ok := destinations[id]; ok {
@@ -226,7 +250,8 @@ func collectServices(ch chan<- prometheus.Metric, v *view, stats []ipvs.ServiceS
 				collectTraffic(ch, d.Counters, serverConns, serverPackets, serverBytes, vs.Name, rs.Name)
 			}
 		}
-		serviceUp.send(ch, bit(up), vs.Name)
+		verdict, _ := serviceVerdict(vs, v.decided)
+		serviceUp.send(ch, bit(verdict == checker.Up), vs.Name)
 		if c, ok := services[vs.Key]; ok {
 			collectTraffic(ch, c, serviceConns, servicePackets, serviceBytes, vs.Name)
 		}

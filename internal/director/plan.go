@@ -47,9 +47,9 @@ func MakePlan(cfg *configs.Config, table []ipvs.Service, last State, missing fun
 		}
 	}
 	for _, vr := range cfg.VirtualRouters {
-		p.Held = append(p.Held, held(vr.Addresses, missing)...)
+		p.Held = append(p.Held, held(vr.All(), missing)...)
 	}
-	p.Remove = append(p.Remove, held(last.stale(cfg), missing)...)
+	p.Remove = append(p.Remove, held(last.stale(cfg).addresses, missing)...)
 	return p
 }
 

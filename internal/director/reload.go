@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/internal/notify"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
+	"github.com/holdfast-lb/holdfast/vrrp/track"
 )
 
 // Reload is what a reload did.
@@ -54,7 +57,7 @@ func (d *Director) Reload(ctx context.Context) (Reload, error) {
 func (d *Director) reloaded(r Reload, err error) {
 	d.reloadErr = err
 	d.metrics.reloaded(err)
-	e := Event{Kind: "reload", Name: d.o.Config.Path, From: "loading", To: "applied", Time: time.Now()}
+	e := notify.Event{Kind: "reload", Name: d.o.Config.Path, From: "loading", To: "applied", Time: time.Now()}
 	e.Reason = strings.Join(r.Changes, "; ")
 	if err != nil {
 		e.To, e.Reason = "failed", err.Error()
@@ -78,6 +81,9 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 	result := Reload{Hash: cfg.Hash, Changes: differences(d.cfg, cfg)}
 	d.cfg, d.loaded = cfg, time.Now()
 	d.o.Level.Set(cfg.Log.Level)
+	d.notifier.Apply(cfg.Notify)
+	d.applyTrackers()
+	d.applyGroups()
 	d.applyRouters()
 	d.applyChecks()
 	d.decide()
@@ -86,14 +92,18 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 
 // fixed reports what a running director cannot change.
 func (d *Director) fixed(cfg *configs.Config) error {
-	for _, f := range []struct{ name, is, want string }{
+	for _, f := range []struct {
+		name     string
+		is, want any
+	}{
 		{"director.name", d.cfg.Director.Name, cfg.Director.Name},
 		{"director.control_socket", d.cfg.Director.ControlSocket, cfg.Director.ControlSocket},
 		{"director.state_dir", d.cfg.Director.StateDir, cfg.Director.StateDir},
+		{"director.realtime", d.cfg.Director.Realtime, cfg.Director.Realtime},
 		{"log.format", d.cfg.Log.Format, cfg.Log.Format},
 	} {
 		if f.is != f.want {
-			return fmt.Errorf("%s cannot change from %q to %q while running: restart holdfast for that", f.name, f.is, f.want)
+			return fmt.Errorf("%s cannot change from %#v to %#v while running: restart holdfast for that", f.name, f.is, f.want)
 		}
 	}
 	return nil
@@ -109,16 +119,17 @@ func differences(old, cfg *configs.Config) []string {
 	if old.HTTP.Listen != cfg.HTTP.Listen {
 		note("http listen %q -> %q", old.HTTP.Listen, cfg.HTTP.Listen)
 	}
-	compare(old.VirtualRouters, cfg.VirtualRouters, func(vr vrrp.Config) string { return vr.Name }, func(name string, a, b *vrrp.Config) {
-		switch {
-		case a == nil:
-			note("virtual_router %s added", name)
-		case b == nil:
-			note("virtual_router %s removed", name)
-		case !a.Equal(*b):
-			note("virtual_router %s changed", name)
-		}
-	})
+	list = append(list, changed("virtual_router", old.VirtualRouters, cfg.VirtualRouters, func(vr vrrp.Config) string { return vr.Name })...)
+	list = append(list, changed("virtual_router", old.Trackers, cfg.Trackers, func(t track.Tracker) string {
+		return fmt.Sprintf("%s: track_%v %s", t.Key.Router, t.Key.Kind, t.Key.Name)
+	})...)
+	list = append(list, changed("virtual_router", old.TrackedServices, cfg.TrackedServices, func(t configs.TrackedService) string {
+		return fmt.Sprintf("%s: track_service %s", t.Router, t.Service)
+	})...)
+	list = append(list, changed("sync_group", old.SyncGroups, cfg.SyncGroups, func(g configs.SyncGroup) string { return g.Name })...)
+	if !reflect.DeepEqual(old.Notify, cfg.Notify) {
+		note("notify changed")
+	}
 	name := func(vs configs.VirtualServer) string { return vs.Name }
 	compare(old.VirtualServers, cfg.VirtualServers, name, func(name string, a, b *configs.VirtualServer) {
 		switch {
@@ -128,6 +139,21 @@ func differences(old, cfg *configs.Config) []string {
 			note("virtual_server %s removed", name)
 		default:
 			list = append(list, serviceDifferences(*a, *b)...)
+		}
+	})
+	return list
+}
+
+// changed says which of the things that a name tells apart were added, removed, or are no longer the same.
+func changed[T any](kind string, old, now []T, name func(T) string) (list []string) {
+	compare(old, now, name, func(name string, a, b *T) {
+		switch {
+		case a == nil:
+			list = append(list, fmt.Sprintf("%s %s added", kind, name))
+		case b == nil:
+			list = append(list, fmt.Sprintf("%s %s removed", kind, name))
+		case !reflect.DeepEqual(*a, *b):
+			list = append(list, fmt.Sprintf("%s %s changed", kind, name))
 		}
 	})
 	return list

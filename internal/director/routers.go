@@ -5,6 +5,10 @@ package director
 import (
 	"context"
 	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
@@ -14,6 +18,7 @@ type router struct {
 	instance *vrrp.Instance
 	config   vrrp.Config
 	told     vrrp.Input
+	late     *lateness
 	stop     context.CancelFunc
 	done     chan struct{}
 }
@@ -22,12 +27,14 @@ type router struct {
 func (d *Director) start(vr vrrp.Config, resume bool) {
 	before := d.predecessors(vr)
 	in := d.input(vr)
+	late := &lateness{seen: d.metrics.late.WithLabelValues(vr.Name)}
 	instance := vrrp.NewInstance(in, vrrp.Options{
 		Host: d.o.Host, Dial: d.o.Dial, Log: d.log, Resume: resume,
 		OnTransition: func(t vrrp.Transition) { d.inbox.put(t) },
+		OnLate:       late.observe,
 	})
 	ctx, stop := context.WithCancel(context.Background())
-	r := &router{instance: instance, config: vr, told: in, stop: stop, done: make(chan struct{})}
+	r := &router{instance: instance, config: vr, told: in, late: late, stop: stop, done: make(chan struct{})}
 	d.routers[vr.Name] = r
 	d.running.Go(func() {
 		defer close(r.done)
@@ -50,17 +57,22 @@ func (d *Director) predecessors(vr vrrp.Config) []*router {
 	})
 	var before []*router
 	for _, r := range d.leaving {
-		shares := slices.ContainsFunc(vr.Addresses, func(a vrrp.Address) bool { return slices.Contains(r.config.Addresses, a) })
-		if shares || r.config.Name == vr.Name || r.config.Interface == vr.Interface && r.config.ID == vr.ID {
+		shares := slices.ContainsFunc(vr.All(), func(a vrrp.Address) bool { return slices.Contains(r.config.All(), a) })
+		if shares || r.config.Name == vr.Name || samePlace(r.config, vr) {
 			before = append(before, r)
 		}
 	}
 	return before
 }
 
+// samePlace reports whether two virtual routers have the same part in the same election.
+func samePlace(a, b vrrp.Config) bool {
+	return a.Interface == b.Interface && a.ID == b.ID && a.Family6() == b.Family6()
+}
+
 // input is what a virtual router is told.
 func (d *Director) input(vr vrrp.Config) vrrp.Input {
-	in := vrrp.Input{Config: vr}
+	in := vrrp.Input{Config: vr, Parts: parts(d.cfg, vr.Name, d.tracked, d.decided), Group: d.groupOf[vr.Name]}
 	services, servers, up := served(d.cfg, d.decided, vr.Name)
 	switch {
 	case !d.ready:
@@ -78,10 +90,29 @@ func (d *Director) input(vr vrrp.Config) vrrp.Input {
 func (d *Director) tellRouters() {
 	for _, r := range d.routers {
 		in := d.input(r.config)
-		if in.Unready != r.told.Unready || in.Fault != r.told.Fault || !in.Config.Equal(r.told.Config) {
+		if !sameInput(in, r.told) {
 			r.told = in
 			r.instance.Set(in)
 		}
+	}
+}
+
+func sameInput(a, b vrrp.Input) bool {
+	return a.Unready == b.Unready && a.Fault == b.Fault && a.Group == b.Group && slices.Equal(a.Parts, b.Parts) &&
+		a.Config.Equal(b.Config)
+}
+
+// lateness is how late the timers of an election have fired.
+type lateness struct {
+	seen  prometheus.Observer
+	worst atomic.Int64 // nanoseconds
+}
+
+// observe is called by the election's goroutine alone.
+func (l *lateness) observe(late time.Duration) {
+	l.seen.Observe(late.Seconds())
+	if int64(late) > l.worst.Load() {
+		l.worst.Store(int64(late))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 
 	"github.com/holdfast-lb/holdfast/configs"
@@ -27,17 +28,36 @@ type State struct {
 	Services       []ServiceKey  `json:"services"`        // ours in the IPVS table
 }
 
-// RouterState is the role of a virtual router, and the addresses that it puts on this host.
+// RouterState is the role of a virtual router, and what it puts on this host. Earlier versions wrote the name, the role
+// and the addresses only.
 type RouterState struct {
 	Name      string         `json:"name"`
 	Master    bool           `json:"master"`
-	Addresses []AddressState `json:"addresses"`
+	Addresses []AddressState `json:"addresses"` // all that move, those carried in adverts first
+	Routes    []RouteState   `json:"routes,omitempty"`
+	VMAC      *VMACState     `json:"vmac,omitempty"` // nil: it has no virtual MAC address
 }
 
 // AddressState is an address on an interface.
 type AddressState struct {
 	Prefix netip.Prefix `json:"prefix"`
 	Device string       `json:"device"`
+}
+
+// RouteState is the JSON form of a vrrp.Route.
+type RouteState struct {
+	Destination netip.Prefix `json:"destination"`
+	Via         netip.Addr   `json:"via,omitzero"`
+	Device      string       `json:"device"`
+	Source      netip.Addr   `json:"source,omitzero"`
+	Table       int          `json:"table,omitempty"`
+	Metric      int          `json:"metric,omitempty"`
+}
+
+// VMACState says which virtual MAC address there is on which interface; its family is that of the first address.
+type VMACState struct {
+	Interface string `json:"interface"`
+	ID        uint8  `json:"id"`
 }
 
 // ServiceKey is the JSON form of an ipvs.Key.
@@ -57,8 +77,14 @@ func newState(cfg *configs.Config, roles map[string]vrrp.State, owned []ipvs.Key
 	s := State{Version: stateVersion}
 	for _, vr := range cfg.VirtualRouters {
 		r := RouterState{Name: vr.Name, Master: roles[vr.Name] == vrrp.Master}
-		for _, a := range vr.Addresses {
+		for _, a := range vr.All() {
 			r.Addresses = append(r.Addresses, AddressState(a))
+		}
+		for _, route := range vr.Routes {
+			r.Routes = append(r.Routes, RouteState(route))
+		}
+		if vr.VMAC {
+			r.VMAC = &VMACState{vr.Interface, vr.ID}
 		}
 		s.VirtualRouters = append(s.VirtualRouters, r)
 	}
@@ -70,9 +96,7 @@ func newState(cfg *configs.Config, roles map[string]vrrp.State, owned []ipvs.Key
 }
 
 func (s State) equal(o State) bool {
-	return slices.Equal(s.Services, o.Services) && slices.EqualFunc(s.VirtualRouters, o.VirtualRouters, func(a, b RouterState) bool {
-		return a.Name == b.Name && a.Master == b.Master && slices.Equal(a.Addresses, b.Addresses)
-	})
+	return slices.Equal(s.Services, o.Services) && reflect.DeepEqual(s.VirtualRouters, o.VirtualRouters)
 }
 
 // ReadState reads the state file in dir. That there is none is no error.
@@ -127,20 +151,41 @@ func (s State) master(vr vrrp.Config) bool {
 	return slices.ContainsFunc(s.VirtualRouters, func(r RouterState) bool { return r.Name == vr.Name && r.Master })
 }
 
-// stale returns the addresses of the last run that the configuration has no longer.
-func (s State) stale(cfg *configs.Config) []vrrp.Address {
-	var stale []vrrp.Address
+// leftovers is what the last run put on this host and the configuration has no longer.
+type leftovers struct {
+	addresses []vrrp.Address
+	routes    []vrrp.Route
+	vmacs     []vrrp.Config // as much of them as Host.Discard needs
+}
+
+// stale returns what is not of the configuration any more. What cannot be used is left out.
+func (s State) stale(cfg *configs.Config) leftovers {
+	var left leftovers
+	kept := func(has func(vrrp.Config) bool) bool { return slices.ContainsFunc(cfg.VirtualRouters, has) }
 	for _, r := range s.VirtualRouters {
-		for _, a := range r.Addresses {
-			kept := slices.ContainsFunc(cfg.VirtualRouters, func(vr vrrp.Config) bool {
-				return slices.Contains(vr.Addresses, vrrp.Address(a))
-			})
-			if !kept && a.Prefix.IsValid() {
-				stale = append(stale, vrrp.Address(a))
+		for _, as := range r.Addresses {
+			a := vrrp.Address(as)
+			if a.Prefix.IsValid() && !kept(func(vr vrrp.Config) bool { return slices.Contains(vr.All(), a) }) {
+				left.addresses = append(left.addresses, a)
 			}
 		}
+		for _, rs := range r.Routes {
+			route := vrrp.Route(rs)
+			if route.Destination.IsValid() && !kept(func(vr vrrp.Config) bool { return slices.Contains(vr.Routes, route) }) {
+				left.routes = append(left.routes, route)
+			}
+		}
+		if r.VMAC == nil || len(r.Addresses) == 0 || !r.Addresses[0].Prefix.IsValid() {
+			continue
+		}
+		vmac := vrrp.Config{
+			Name: r.Name, Interface: r.VMAC.Interface, ID: r.VMAC.ID, VMAC: true, Addresses: []vrrp.Address{vrrp.Address(r.Addresses[0])},
+		}
+		if !kept(func(vr vrrp.Config) bool { return vr.VMAC && samePlace(vr, vmac) }) {
+			left.vmacs = append(left.vmacs, vmac)
+		}
 	}
-	return stale
+	return left
 }
 
 // write puts the state into its file, whole or not at all.

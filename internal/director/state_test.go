@@ -3,8 +3,10 @@
 package director
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +24,7 @@ virtual_router "web" {
 
 func TestStateIsReadAsItWasWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "by", "write")
-	cfg := parse(t, routerOnly+strings.ReplaceAll(twoServers, "%s", ""))
+	cfg := parse(t, routerOnly+twoServersUnset)
 	key := cfg.VirtualServers[0].Key
 	s := newState(cfg, map[string]vrrp.State{"web": vrrp.Master}, []ipvs.Key{key})
 	if err := s.write(dir); err != nil {
@@ -35,8 +37,8 @@ func TestStateIsReadAsItWasWritten(t *testing.T) {
 	if !got.equal(s) {
 		t.Errorf("written %+v, read %+v", s, got)
 	}
-	if !got.master(cfg.VirtualRouters[0]) || len(got.stale(cfg)) > 0 {
-		t.Errorf("master %v, stale %v", got.master(cfg.VirtualRouters[0]), got.stale(cfg))
+	if left := got.stale(cfg); !got.master(cfg.VirtualRouters[0]) || len(left.addresses)+len(left.routes)+len(left.vmacs) > 0 {
+		t.Errorf("master %v, left %+v", got.master(cfg.VirtualRouters[0]), left)
 	}
 	if keys := got.Keys(); len(keys) != 1 || keys[0] != key {
 		t.Errorf("keys %v, want %v", keys, key)
@@ -49,8 +51,47 @@ func TestStateIsReadAsItWasWritten(t *testing.T) {
 func TestStateKnowsAddressesThatAreNoLongerConfigured(t *testing.T) {
 	old := newState(parse(t, routerOnly), nil, nil)
 	cfg := parse(t, strings.Replace(routerOnly, "10.0.0.100/32", "10.0.0.101/32", 1))
-	if got := old.stale(cfg); len(got) != 1 || got[0].String() != "10.0.0.100/32 dev eth0" {
+	if got := old.stale(cfg).addresses; len(got) != 1 || got[0].String() != "10.0.0.100/32 dev eth0" {
 		t.Errorf("got %v, want 10.0.0.100/32 dev eth0", got)
+	}
+}
+
+func TestStateKnowsWhatIsLeftOfARouter(t *testing.T) {
+	cfg := parse(t, routerOnly)
+	vr := &cfg.VirtualRouters[0]
+	vr.VMAC = true
+	vr.Excluded = []vrrp.Address{{Prefix: netip.MustParsePrefix("2001:db8::1/128"), Device: "eth2"}}
+	vr.Routes = []vrrp.Route{
+		{Destination: netip.MustParsePrefix("192.0.2.0/24"), Via: netip.MustParseAddr("10.0.0.1"), Device: "eth1", Table: 100, Metric: 5},
+		{Destination: netip.MustParsePrefix("198.51.100.0/24"), Device: "eth1", Source: netip.MustParseAddr("10.0.0.100")},
+	}
+	dir := t.TempDir()
+	if err := newState(cfg, nil, nil).write(dir); err != nil {
+		t.Fatal(err)
+	}
+	s, err := ReadState(dir)
+	if err != nil || !s.equal(newState(cfg, nil, nil)) {
+		t.Fatalf("read %+v, %v", s, err)
+	}
+	if left := s.stale(cfg); len(left.addresses)+len(left.routes)+len(left.vmacs) > 0 {
+		t.Errorf("left %+v, but all is configured", left)
+	}
+	left := s.stale(parse(t, strings.Replace(routerOnly, "= 51", "= 52", 1)))
+	if len(left.addresses) != 1 || left.addresses[0] != vr.Excluded[0] || !slices.Equal(left.routes, vr.Routes) {
+		t.Errorf("left %+v", left)
+	}
+	if len(left.vmacs) != 1 || !left.vmacs[0].VMAC || !samePlace(left.vmacs[0], *vr) {
+		t.Errorf("virtual MAC addresses left: %+v", left.vmacs)
+	}
+}
+
+// What version 0.1 wrote has fewer fields.
+func TestStateOfAnEarlierVersionIsRead(t *testing.T) {
+	s, err := parseState([]byte(`{"version": 1, "virtual_routers": [{"name": "web", "master": true,
+		"addresses": [{"prefix": "10.0.0.99/32", "device": "eth0"}]}], "services": null}`))
+	cfg := parse(t, routerOnly)
+	if left := s.stale(cfg); err != nil || !s.master(cfg.VirtualRouters[0]) || len(left.addresses) != 1 || len(left.routes)+len(left.vmacs) > 0 {
+		t.Errorf("%+v, %v, left %+v", s, err, left)
 	}
 }
 
@@ -81,7 +122,7 @@ func TestReadStateRefuses(t *testing.T) {
 }
 
 func FuzzParseState(f *testing.F) {
-	f.Add([]byte(`{"version":1,"virtual_routers":[{"name":"web","master":true,"addresses":[{"prefix":"10.0.0.1/32","device":"eth0"}]}],` +
+	f.Add([]byte(`{"version":1,"virtual_routers":[{"name":"web","master":true,"addresses":[{"prefix":"10.0.0.1/32","device":"eth0"}],"routes":[{"destination":"::/0"}],"vmac":{"interface":"eth0","id":1}}],` +
 		`"services":[{"address":"10.0.0.1:80","protocol":"tcp"}]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := parseState(b)

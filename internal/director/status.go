@@ -11,7 +11,6 @@ import (
 	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/ipvs"
-	"github.com/holdfast-lb/holdfast/vrrp"
 )
 
 // Status is the whole state, as `holdfast status --json` prints it.
@@ -32,30 +31,6 @@ type ConfigStatus struct {
 	Hash   string    `json:"hash"`
 	Loaded time.Time `json:"loaded"`
 	Error  string    `json:"error"` // of the last reload; empty: it was taken
-}
-
-// VirtualRouterStatus is one virtual router. Its states are those of package vrrp.
-type VirtualRouterStatus struct {
-	Name              string       `json:"name"`
-	State             string       `json:"state"`
-	Since             time.Time    `json:"since"`
-	Reason            string       `json:"reason"`
-	ID                uint8        `json:"id"`
-	Interface         string       `json:"interface"`
-	Priority          uint8        `json:"priority"`
-	EffectivePriority uint8        `json:"effective_priority"`
-	Master            string       `json:"master"` // its address; empty: none is known
-	Addresses         []string     `json:"addresses"`
-	Peers             []PeerStatus `json:"peers"`
-	Error             string       `json:"error"` // of the last attempt on the addresses
-}
-
-// PeerStatus is another router that was heard as master. A backup is silent.
-type PeerStatus struct {
-	Address  netip.Addr `json:"address"`
-	Priority uint8      `json:"priority"`
-	Checksum string     `json:"checksum"`
-	LastSeen time.Time  `json:"last_seen"`
 }
 
 // VirtualServerStatus is one service: up while one of its real servers is.
@@ -114,8 +89,11 @@ func (d *Director) Status(ctx context.Context) Status {
 		},
 		VirtualRouters: []VirtualRouterStatus{}, VirtualServers: []VirtualServerStatus{},
 	}
-	for _, i := range v.instances {
-		s.VirtualRouters = append(s.VirtualRouters, routerStatus(i.Status()))
+	tracked := d.trackerStates()
+	for _, r := range v.routers {
+		vr := routerStatus(r.instance.Status(), tracked, d.o.Host.Missing)
+		vr.Unready, vr.LatenessWorstSeconds = r.unready, time.Duration(r.late.worst.Load()).Seconds()
+		s.VirtualRouters = append(s.VirtualRouters, vr)
 	}
 	stats, _ := d.table.Stats(ctx) // without IPVS there are none
 	counts := destinationStats(stats)
@@ -129,24 +107,6 @@ func (d *Director) Status(ctx context.Context) Status {
 	return s
 }
 
-func routerStatus(s vrrp.Status) VirtualRouterStatus {
-	out := VirtualRouterStatus{
-		Name: s.Name, State: s.State.String(), Since: s.Since, Reason: s.Reason, ID: s.Config.ID, Interface: s.Config.Interface,
-		Priority: s.Config.Priority, EffectivePriority: s.Config.Priority, Error: s.HostError,
-		Addresses: []string{}, Peers: []PeerStatus{},
-	}
-	if m := s.Master(); m.IsValid() {
-		out.Master = m.String()
-	}
-	for _, a := range s.Config.Addresses {
-		out.Addresses = append(out.Addresses, a.Prefix.String())
-	}
-	for _, p := range s.Peers {
-		out.Peers = append(out.Peers, PeerStatus{p.Address, p.Priority, p.Checksum.String(), p.LastSeen})
-	}
-	return out
-}
-
 func serviceStatus(
 	vs configs.VirtualServer, decided map[serverID]server, counts map[serverID]ipvs.DestinationStats,
 	results map[checker.Key]checker.Status,
@@ -155,6 +115,9 @@ func serviceStatus(
 		Name: vs.Name, Address: netip.AddrPortFrom(vs.Key.Address, vs.Key.Port), Protocol: vs.Key.Protocol.String(),
 		Scheduler: vs.Scheduler, Forward: vs.Forward.String(), State: "down", RealServers: []RealServerStatus{},
 	}
+	if v, _ := serviceVerdict(vs, decided); v == checker.Up {
+		out.State = "up"
+	}
 	for _, rs := range vs.RealServers {
 		id := serverID{vs.Key, rs.Address}
 		is, count := decided[id], counts[id]
@@ -162,9 +125,6 @@ func serviceStatus(
 			Name: rs.Name, Address: rs.Address, State: is.verdict.String(), Since: is.since, Reason: is.reason,
 			Weight: rs.Weight, EffectiveWeight: is.weight(rs),
 			ActiveConnections: count.Active, InactiveConnections: count.Inactive, Checks: []CheckStatus{},
-		}
-		if is.verdict == checker.Up {
-			out.State = "up"
 		}
 		for _, c := range rs.Checks {
 			res := results[c.Key]

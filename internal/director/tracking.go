@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/vrrp"
+	"github.com/holdfast-lb/holdfast/vrrp/track"
+)
+
+// trackerChanged is what the tracking set puts into the inbox. What is known then is read from the set: a change of what
+// a reload has replaced must not be taken for one of its successor.
+type trackerChanged struct{}
+
+// fileMost bounds the integer in a tracked file: no priority needs more, and no product overflows.
+const fileMost = 1 << 20
+
+// trackersChanged takes over what the trackers say, and tells the routers at once: what else there is to decide may take
+// longer.
+func (d *Director) trackersChanged() {
+	before := d.tracked
+	d.tracked = d.trackerStates()
+	d.tellRouters()
+	for _, t := range d.cfg.Trackers {
+		d.logTracker(before[t.Key], d.tracked[t.Key])
+	}
+}
+
+// logTracker says what has become of a tracker. Its first good result is no news.
+func (d *Director) logTracker(was, is track.Status) {
+	log := d.log.With("virtual_router", is.Key.Router, "tracker", is.Key.Kind.String()+" "+is.Key.Name, "detail", is.Detail)
+	switch {
+	case is.Key == track.Key{} || is.Pending:
+	case is.Failed && !was.Failed:
+		log.Warn("tracker failed")
+	case !is.Failed && was.Failed:
+		log.Info("tracker recovered")
+	case is.HasValue && is.Value != was.Value:
+		log.Info("tracker has another value", "value", is.Value)
+	}
+}
+
+// parts is what a virtual router tracks beside interfaces, as its priority sees it.
+func parts(
+	cfg *configs.Config, router string, tracked map[track.Key]track.Status, decided map[serverID]server,
+) []vrrp.Part {
+	var list []vrrp.Part
+	for _, t := range cfg.Trackers {
+		if t.Key.Router == router {
+			list = append(list, trackerPart(t, tracked[t.Key]))
+		}
+	}
+	for _, t := range cfg.TrackedServices {
+		if t.Router != router {
+			continue
+		}
+		at := slices.IndexFunc(cfg.VirtualServers, func(vs configs.VirtualServer) bool { return vs.Name == t.Service })
+		if at < 0 {
+			continue // refused by the configuration
+		}
+		verdict, up := serviceVerdict(cfg.VirtualServers[at], decided)
+		p := vrrp.NewPart("service", t.Service, t.Weight, verdict == checker.Down, serversUp(up, cfg.VirtualServers[at]))
+		list = append(list, unlessPending(p, verdict == checker.Unknown))
+	}
+	return list
+}
+
+func trackerPart(t track.Tracker, s track.Status) vrrp.Part {
+	known := s.Key == t.Key
+	p := vrrp.NewPart(t.Key.Kind.String(), t.Key.Name, t.Weight, s.Failed, s.Detail)
+	if s.HasValue {
+		p.Failed, p.Value = false, min(max(s.Value, -fileMost), fileMost)*t.Weight
+	}
+	return unlessPending(p, !known || s.Pending)
+}
+
+// unlessPending is a part that adds nothing while nothing is known.
+func unlessPending(p vrrp.Part, pending bool) vrrp.Part {
+	if pending {
+		p.Pending, p.Failed, p.Value = true, false, 0
+	}
+	return p
+}
+
+// serviceVerdict is up while one of the real servers is, and down when all are known not to be.
+func serviceVerdict(vs configs.VirtualServer, decided map[serverID]server) (v checker.Verdict, up int) {
+	v = checker.Down
+	for _, rs := range vs.RealServers {
+		switch decided[serverID{vs.Key, rs.Address}].verdict {
+		case checker.Up:
+			up++
+		case checker.Unknown:
+			v = checker.Unknown
+		}
+	}
+	if up > 0 {
+		v = checker.Up
+	}
+	return v, up
+}
+
+func serversUp(up int, vs configs.VirtualServer) string {
+	return fmt.Sprintf("%d of %d real servers up", up, len(vs.RealServers))
+}
+
+// applyGroups makes the sync groups those of the configuration. One whose name stays is the same.
+func (d *Director) applyGroups() {
+	groups := make(map[string]*vrrp.Group)
+	d.groupOf = make(map[string]*vrrp.Group)
+	for _, g := range d.cfg.SyncGroups {
+		group := d.groups[g.Name]
+		if group == nil {
+			group = vrrp.NewGroup(g.Name)
+		}
+		groups[g.Name] = group
+		for _, router := range g.Members {
+			d.groupOf[router] = group
+		}
+	}
+	d.groups = groups
+}
+
+// applyTrackers follows what the configuration names. What is told to the routers comes of the decisions after it.
+func (d *Director) applyTrackers() {
+	d.trackers.Apply(d.cfg.Trackers)
+	d.tracked = d.trackerStates()
+}
+
+func (d *Director) trackerStates() map[track.Key]track.Status {
+	known := make(map[track.Key]track.Status)
+	for _, s := range d.trackers.Snapshot() {
+		known[s.Key] = s
+	}
+	return known
+}
