@@ -28,6 +28,7 @@ var commands = []func(*globals) *cobra.Command{
 	newCheckCommand,
 	newPlanCommand,
 	newStatusCommand,
+	newExplainCommand,
 	newReloadCommand,
 	newVersionCommand,
 }

@@ -6,9 +6,11 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -63,8 +65,7 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 		fmt.Fprintln(&b, "! the first round of checks is not done")
 	}
 	for _, vr := range s.VirtualRouters {
-		fmt.Fprintf(&b, "\nvirtual_router %s: %s for %s: %s\n", vr.Name, p.state(vr.State), age(now, vr.Since), vr.Reason)
-		fmt.Fprintf(&b, "  id %d on %s, priority %d, addresses %s\n", vr.ID, vr.Interface, vr.EffectivePriority, strings.Join(vr.Addresses, " "))
+		writeRouter(&b, vr, now, p)
 		for _, peer := range vr.Peers {
 			fmt.Fprintf(&b, "  peer %s: priority %d, last heard %s ago\n", peer.Address, peer.Priority, age(now, peer.LastSeen))
 		}
@@ -81,6 +82,44 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 		_ = table.Flush()
 	}
 	return b.String()
+}
+
+// width is that of a screen, which a line should not be longer than.
+const width = 80
+
+// writeRouter writes a virtual router's state, why, and what it is about. `explain` has the whole of it.
+func writeRouter(w io.Writer, vr director.VirtualRouterStatus, now time.Time, p palette) {
+	lasting := " for " + age(now, vr.Since)
+	short := utf8.RuneCountInString("virtual_router "+vr.Name+": "+vr.State+lasting+": "+vr.Reason) <= width
+	fmt.Fprintf(w, "\nvirtual_router %s: %s%s", vr.Name, p.state(vr.State), lasting)
+	switch reason := []rune(vr.Reason); {
+	case len(reason) == 0:
+	case short:
+		fmt.Fprintf(w, ": %s", vr.Reason)
+	case len(reason) > width-2:
+		fmt.Fprintf(w, "\n  %s…", string(reason[:width-3]))
+	default:
+		fmt.Fprintf(w, "\n  %s", vr.Reason)
+	}
+	priority := fmt.Sprint(vr.EffectivePriority)
+	if vr.EffectivePriority != vr.Priority {
+		priority += fmt.Sprintf(" (configured %d)", vr.Priority)
+	}
+	line := fmt.Sprintf("  id %d on %s, priority %s, addresses", vr.ID, vr.Interface, priority)
+	all := slices.Concat(vr.Addresses, vr.ExcludedAddresses)
+	const more = " and 999 more"
+	for n, a := range all {
+		room := width
+		if n < len(all)-1 {
+			room -= len(more)
+		}
+		if n > 0 && len(line)+1+len(a) > room {
+			line += fmt.Sprintf(" and %d more", len(all)-n)
+			break
+		}
+		line += " " + a
+	}
+	fmt.Fprintln(w, "\n"+line)
 }
 
 // problem is a line that should not be there.

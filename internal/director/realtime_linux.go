@@ -21,13 +21,18 @@ const (
 
 // realtime keeps the process in memory, and its threads before all others, until ctx ends. What is not permitted is
 // logged and left out.
-//
-// All threads, because any of them may be the one that waits for Go's next timer: with one thread alone in SCHED_FIFO,
-// the election's, timers are as late as without.
 func realtime(ctx context.Context, log *slog.Logger) {
 	if err := lockMemory(); err != nil {
 		log.Warn("realtime: memory not locked", "err", err)
 	}
+	keepRaised(ctx, log)
+}
+
+// keepRaised raises all threads, and again those that come later.
+//
+// All threads, because any of them may be the one that waits for Go's next timer: with one thread alone in SCHED_FIFO,
+// the election's, timers are as late as without.
+func keepRaised(ctx context.Context, log *slog.Logger) {
 	if err := raiseThreads(); err != nil {
 		log.Warn("realtime: threads not raised", "err", err)
 		return
