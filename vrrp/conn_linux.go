@@ -7,26 +7,25 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"slices"
 	"syscall"
 	"unsafe"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
-// tos is what adverts are sent with, as by every other implementation: internetwork control.
-const tos = 0xc0
+// receiveBuffer is how many bytes may wait in a socket: a flood must not push out the adverts that count. The kernel
+// doubles it, and takes at least 512 for a packet, so that drainAll reads all.
+const receiveBuffer = 1 << 20
 
-// rawConn is a raw IPv4 socket on one interface for one virtual router. Adverts of others are left to the kernel's
-// filter.
+// rawConn is a raw socket on one interface for one virtual router. Adverts of others are left to the kernel's filter.
 type rawConn struct {
 	f      *os.File
 	rc     syscall.RawConn
 	source netip.Addr
 	index  int
-	packet [4096]byte // what is read: header and payload
+	frames *frameConn // multicast leaves through it, from the virtual MAC address; nil: as any other packet
+	in     inbound
 }
 
 // Dial opens the connection of a virtual router.
@@ -39,21 +38,18 @@ func (n *Network) Dial(c Config) (Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+	conn, err := openRaw(c, index, source)
 	if err != nil {
-		return nil, fmt.Errorf("open VRRP socket: %w%s", err, hint(err))
+		return nil, fmt.Errorf("open VRRP socket on %s: %w%s", c.Interface, err, hint(err))
 	}
-	if err := configure(fd, c, index, source); err != nil {
-		_ = unix.Close(fd)
-		return nil, fmt.Errorf("open VRRP socket on %s: %w", c.Interface, err)
+	if !c.VMAC || c.Unicast.Enabled() {
+		return conn, nil
 	}
-	f := os.NewFile(uintptr(fd), "vrrp")
-	rc, err := f.SyscallConn()
-	if err != nil {
-		_ = f.Close()
-		return nil, fmt.Errorf("open VRRP socket on %s: %w", c.Interface, err)
+	if conn.frames, err = openFrames(c, index, source); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("open packet socket on %s: %w%s", c.Interface, err, hint(err))
 	}
-	return &rawConn{f: f, rc: rc, source: source, index: index}, nil
+	return conn, nil
 }
 
 func hint(err error) string {
@@ -63,55 +59,87 @@ func hint(err error) string {
 	return ""
 }
 
+func openRaw(c Config, index int, source netip.Addr) (*rawConn, error) {
+	domain, options := unix.AF_INET, options4
+	if c.Family6() {
+		domain, options = unix.AF_INET6, options6
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return nil, err
+	}
+	if err := configure(fd, c, options(fd, c, index)); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	f, rc, err := toFile(fd, "vrrp")
+	if err != nil {
+		return nil, err
+	}
+	conn := &rawConn{f: f, rc: rc, source: source, index: index}
+	conn.in.init(c.Family6())
+	return conn, nil
+}
+
+// toFile hands a socket over to the runtime's poller.
+func toFile(fd int, name string) (*os.File, syscall.RawConn, error) {
+	f := os.NewFile(uintptr(fd), name)
+	rc, err := f.SyscallConn()
+	if err != nil {
+		_ = f.Close()
+	}
+	return f, rc, err
+}
+
+// option is one step of setting up a socket.
+type option struct {
+	name string
+	do   func() error
+}
+
+// setInt is an option with a number as its value.
+func setInt(name string, fd, level, opt, value int) option {
+	return option{name, func() error { return unix.SetsockoptInt(fd, level, opt, value) }}
+}
+
 // configure sets everything that a socket for adverts needs before its first packet.
-func configure(fd int, c Config, index int, source netip.Addr) error {
-	ttlOut := ttl
-	if c.Unicast.Enabled() {
-		ttlOut = int(c.Unicast.TTL)
-	}
-	mreq := &unix.IPMreqn{Multiaddr: groupIPv4.As4(), Ifindex: int32(index)}
-	steps := []struct {
-		name string
-		do   func() error
-	}{
-		{"filter by id", func() error { return filterID(fd, c.ID) }},
+func configure(fd int, c Config, family []option) error {
+	steps := append([]option{
+		{"filter by id", func() error { return filterID(fd, c.ID, c.Family6()) }},
 		{"bind to interface", func() error { return unix.BindToDevice(fd, c.Interface) }},
-		{"set TTL", func() error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TTL, ttlOut) }},
-		{"set multicast TTL", func() error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, ttlOut) }},
-		{"turn multicast loop off", func() error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0) }},
-		{"receive own groups only", func() error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0) }},
-		{"set multicast interface", func() error { return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, mreq) }},
-		{"set type of service", func() error { return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_TOS, tos) }},
-		{"set priority", func() error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PRIORITY, 6) }},
-		{"join group", func() error {
-			if c.Unicast.Enabled() {
-				return nil
+		setInt("set priority", fd, unix.SOL_SOCKET, unix.SO_PRIORITY, 6),
+		{"set receive buffer", func() error {
+			err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
+			if errors.Is(err, unix.EPERM) { // in a user namespace; then as much as is allowed
+				err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
 			}
-			return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, mreq)
+			return err
 		}},
-	}
+	}, family...)
 	for _, s := range steps {
 		if err := s.do(); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
 	// What came before the socket was bound may be from another interface.
-	var b [1]byte
 	for n, err := 0, error(nil); err == nil && n < drainAll; n++ {
-		_, _, err = unix.Recvfrom(fd, b[:], unix.MSG_DONTWAIT)
+		_, err = unix.Read(fd, make([]byte, 1))
 	}
 	return nil
 }
 
-// filterID makes the kernel drop adverts of other virtual routers before they are queued. The socket sees the IP header.
-func filterID(fd int, id uint8) error {
-	program, err := bpf.Assemble([]bpf.Instruction{
-		bpf.LoadMemShift{Off: 0}, // length of the IP header
-		bpf.LoadIndirect{Off: 1, Size: 1},
+// filterID makes the kernel drop adverts of other virtual routers before they are queued. Over IPv4 the filter sees the
+// IP header.
+func filterID(fd int, id uint8, family6 bool) error {
+	load := []bpf.Instruction{bpf.LoadMemShift{Off: 0}, bpf.LoadIndirect{Off: 1, Size: 1}}
+	if family6 {
+		load = []bpf.Instruction{bpf.LoadAbsolute{Off: 1, Size: 1}}
+	}
+	program, err := bpf.Assemble(append(load,
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(id), SkipFalse: 1},
 		bpf.RetConstant{Val: 0xffff},
 		bpf.RetConstant{Val: 0},
-	})
+	))
 	if err != nil {
 		return err
 	}
@@ -124,70 +152,100 @@ func filterID(fd int, id uint8) error {
 	})
 }
 
-// source is the address that adverts are sent from: as configured, or the first of the interface that is not virtual.
-func (n *Network) source(c Config, index int) (netip.Addr, error) {
-	want := c.Source
+// hops is the TTL or hop limit of what is sent.
+func (c *Config) hops() int {
 	if c.Unicast.Enabled() {
-		want = c.Unicast.Source
+		return int(c.Unicast.TTL)
 	}
-	there, err := n.list(&netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: index}})
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("list addresses of %s: %w", c.Interface, err)
-	}
-	for _, a := range there {
-		p := toPrefix(*a.IPNet)
-		if p.Addr() == want || !want.IsValid() && p.Addr().Is4() && !n.isVirtual(c, p.Addr()) {
-			return p.Addr(), nil
-		}
-	}
-	if want.IsValid() {
-		return netip.Addr{}, fmt.Errorf("interface %s does not have the source address %v", c.Interface, want)
-	}
-	return netip.Addr{}, fmt.Errorf("interface %s has no IPv4 address of its own to send adverts from", c.Interface)
+	return ttl
 }
 
-// isVirtual reports whether an address is one that moves: of this virtual router, or one that another has installed.
-func (n *Network) isVirtual(c Config, a netip.Addr) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.virtual[a] || slices.ContainsFunc(c.Addresses, func(v Address) bool { return v.Prefix.Addr() == a })
+// options4 is what only an IPv4 socket needs.
+func options4(fd int, c Config, index int) []option {
+	mreq := &unix.IPMreqn{Multiaddr: groupIPv4.As4(), Ifindex: int32(index)}
+	options := []option{
+		setInt("set TTL", fd, unix.IPPROTO_IP, unix.IP_TTL, c.hops()),
+		setInt("set multicast TTL", fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, c.hops()),
+		setInt("turn multicast loop off", fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0),
+		setInt("receive own groups only", fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0),
+		{"set multicast interface", func() error {
+			return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, mreq)
+		}},
+		setInt("set type of service", fd, unix.IPPROTO_IP, unix.IP_TOS, tos),
+	}
+	if !c.Unicast.Enabled() {
+		options = append(options, option{"join group", func() error {
+			return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, mreq)
+		}})
+	}
+	return options
+}
+
+// options6 is what only an IPv6 socket needs. The header does not come with what it reads, so the hop limit and the
+// destination are asked for beside it.
+func options6(fd int, c Config, index int) []option {
+	options := []option{
+		setInt("set hop limit", fd, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, c.hops()),
+		setInt("set multicast hop limit", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, c.hops()),
+		setInt("turn multicast loop off", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0),
+		setInt("receive own groups only", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0),
+		setInt("set multicast interface", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, index),
+		setInt("set traffic class", fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, tos),
+		setInt("receive hop limits", fd, unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1),
+		setInt("receive destinations", fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1),
+	}
+	if !c.Unicast.Enabled() {
+		options = append(options, option{"join group", func() error {
+			return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, &unix.IPv6Mreq{
+				Multiaddr: groupIPv6.As16(), Interface: uint32(index),
+			})
+		}})
+	}
+	return options
 }
 
 // Wait implements Conn.
-func (c *rawConn) Wait() error {
-	return c.rc.Read(func(fd uintptr) bool {
-		var b [1]byte
-		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		return !errors.Is(err, unix.EAGAIN)
-	})
+func (c *rawConn) Wait() error { return c.rc.Read(somethingThere) }
+
+// somethingThere looks without taking.
+func somethingThere(fd uintptr) bool {
+	_, _, errno := unix.Syscall6(unix.SYS_RECVFROM, fd, 0, 0, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return errno != unix.EAGAIN
 }
 
 // Read implements Conn. The kernel has checked the IP header, and cut off what padded a short frame.
 func (c *rawConn) Read(b []byte) (int, Header, error) {
-	var n int
-	var err error
-	if cerr := c.rc.Control(func(fd uintptr) {
-		n, _, err = unix.Recvfrom(int(fd), c.packet[:], unix.MSG_DONTWAIT)
-	}); cerr != nil {
-		return 0, Header{}, cerr
+	if err := c.rc.Control(c.in.receive); err != nil {
+		return 0, Header{}, err
 	}
-	switch {
-	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
+	switch c.in.errno {
+	case 0:
+	case unix.EAGAIN, unix.EINTR:
 		return 0, Header{}, ErrNothing
-	case err != nil:
-		return 0, Header{}, fmt.Errorf("read advert: %w", err)
+	default:
+		return 0, Header{}, fmt.Errorf("read advert: %w", c.in.errno)
 	}
-	p := c.packet[:n]
-	return copy(b, p[int(p[0]&0xf)*4:]), Header{
-		Src: netip.AddrFrom4([4]byte(p[12:16])), Dst: netip.AddrFrom4([4]byte(p[16:20])), TTL: p[8],
-	}, nil
+	payload, h := c.in.packet()
+	return copy(b, payload), h, nil
 }
 
-// Write implements Conn. A full send buffer is an error, not a wait.
+// Write implements Conn. A full send buffer is an error, not a wait. What does not fit a frame goes out in fragments, and
+// so from the interface's own MAC address: better than an advert that is not heard.
 func (c *rawConn) Write(b []byte, dst netip.Addr) error {
-	info := unix.Inet4Pktinfo{Ifindex: int32(c.index), Spec_dst: c.source.As4()}
+	if c.frames != nil {
+		if err := c.frames.write(b, dst); !errors.Is(err, unix.EMSGSIZE) {
+			return err
+		}
+	}
 	var err error
 	if cerr := c.rc.Control(func(fd uintptr) {
+		if dst.Is6() {
+			info := unix.Inet6Pktinfo{Addr: c.source.As16(), Ifindex: uint32(c.index)}
+			to := unix.SockaddrInet6{Addr: dst.As16(), ZoneId: uint32(c.index)}
+			err = unix.Sendmsg(int(fd), b, unix.PktInfo6(&info), &to, unix.MSG_DONTWAIT)
+			return
+		}
+		info := unix.Inet4Pktinfo{Ifindex: int32(c.index), Spec_dst: c.source.As4()}
 		err = unix.Sendmsg(int(fd), b, unix.PktInfo4(&info), &unix.SockaddrInet4{Addr: dst.As4()}, unix.MSG_DONTWAIT)
 	}); cerr != nil {
 		return cerr
@@ -202,4 +260,10 @@ func (c *rawConn) Write(b []byte, dst netip.Addr) error {
 func (c *rawConn) Source() netip.Addr { return c.source }
 
 // Close implements Conn.
-func (c *rawConn) Close() error { return c.f.Close() }
+func (c *rawConn) Close() error {
+	err := c.f.Close()
+	if c.frames != nil {
+		err = errors.Join(err, c.frames.f.Close())
+	}
+	return err
+}

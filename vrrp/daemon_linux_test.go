@@ -297,7 +297,7 @@ func TestStopHandsOver(t *testing.T) {
 	if s.State != Init || left > 2*time.Second || holds(t, pa.Host, vip(100).Prefix.Addr()) || !holds(t, pb.Host, vip(100).Prefix.Addr()) {
 		t.Errorf("left after %v as %v", left, s.State)
 	}
-	if b.becomes(Master); len(s.Refused) != 11 || sum(s.Refused) != 0 {
+	if b.becomes(Master); len(s.Refused) != len(Refusals) || sum(s.Refused) != 0 {
 		t.Errorf("refused %v", s.Refused)
 	}
 }

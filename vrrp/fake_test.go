@@ -214,7 +214,7 @@ func (w *world) change(f func()) {
 // short is the last number of each address.
 func short(addresses []Address) (list []string) {
 	for _, a := range addresses {
-		list = append(list, fmt.Sprintf(".%d", a.Prefix.Addr().As4()[3]))
+		list = append(list, fmt.Sprintf(".%d", a.Prefix.Addr().As16()[15]))
 	}
 	return list
 }
@@ -243,10 +243,17 @@ func (w *world) Dial(c Config) (Conn, error) {
 		return nil, w.dialError
 	}
 	conn := &fakeConn{
-		w: w, source: own, in: make(chan datagram, 10000), arrived: make(chan struct{}, 1), closed: make(chan struct{}),
+		w: w, source: sourceOf(c), in: make(chan datagram, 10000), arrived: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	w.conns = append(w.conns, conn)
 	return conn, nil
+}
+
+func sourceOf(c Config) netip.Addr {
+	if c.Family6() {
+		return own6
+	}
+	return own
 }
 
 // conn is the newest connection.
@@ -294,7 +301,7 @@ func (c *fakeConn) Write(b []byte, dst netip.Addr) error {
 		c.w.t.Errorf("sent to %v: %v", dst, err)
 	}
 	to := ""
-	if dst != groupIPv4 {
+	if !dst.IsMulticast() {
 		to = fmt.Sprint(" to ", dst)
 	}
 	return c.w.call("send", " %d%s", a.Priority, to)
@@ -315,7 +322,7 @@ func (c *fakeConn) deliver(d datagram) {
 func (c *fakeConn) hear(from netip.Addr, priority uint8) { c.deliver(advertOf(from, priority)) }
 
 func advertOf(from netip.Addr, priority uint8) datagram {
-	a := Advert{ID: 51, Priority: priority, Interval: time.Second, Addresses: addrs("192.0.2.100")}
+	a := Advert{Version: 3, ID: 51, Priority: priority, Interval: time.Second, Addresses: addrs("192.0.2.100")}
 	return datagram{b: a.Append(nil, from, groupIPv4), h: Header{Src: from, Dst: groupIPv4, TTL: 255}}
 }
 

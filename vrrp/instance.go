@@ -106,8 +106,7 @@ type Instance struct {
 	started  bool
 	keeper   *keeper
 	last     order
-	logged   map[Refusal]time.Time
-	buf      [2048]byte // more than an advert of 255 IPv4 addresses
+	rx       reception
 	out      []byte
 }
 
@@ -119,7 +118,7 @@ func NewInstance(in Input, o Options) *Instance {
 	o.Log = o.Log.With("virtual_router", in.Config.Name)
 	i := &Instance{
 		o: o, input: in, wake: make(chan struct{}, 1), readable: make(chan struct{}), quit: make(chan struct{}),
-		keeper: newKeeper(o.Host, o.Log), logged: make(map[Refusal]time.Time),
+		keeper: newKeeper(o.Host, o.Log),
 	}
 	i.status = Status{Name: in.Config.Name, State: Init, Config: in.Config, Refused: make(map[Refusal]uint64)}
 	return i
@@ -243,13 +242,10 @@ func (i *Instance) send(priority uint8) {
 	if i.conn == nil {
 		return
 	}
-	a := Advert{ID: i.cfg.ID, Priority: priority, Interval: i.cfg.Interval}
-	for _, addr := range i.cfg.Addresses {
-		a.Addresses = append(a.Addresses, addr.Prefix.Addr())
-	}
+	a := i.cfg.advert(priority, nil)
 	to := i.cfg.Unicast.Peers
 	if len(to) == 0 {
-		to = []netip.Addr{groupIPv4}
+		to = []netip.Addr{i.cfg.group()}
 	}
 	for _, dst := range to {
 		i.out = a.Append(i.out[:0], i.conn.Source(), dst)

@@ -5,7 +5,6 @@ package vrrp
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,60 +45,6 @@ func TestAdvertsDoNotWaitForTheHost(t *testing.T) {
 	}
 }
 
-// refusals has one packet for each reason, on its way to a multicast router.
-func refusals() map[Refusal]datagram {
-	good := advertOf(higher, 255)
-	edit := func(f func(*datagram)) datagram {
-		d := datagram{b: slices.Clone(good.b), h: good.h}
-		f(&d)
-		return d
-	}
-	other := Advert{ID: 52, Priority: 255, Interval: time.Second, Addresses: addrs("192.0.2.100")}
-	return map[Refusal]datagram{
-		RefusedTTL:         edit(func(d *datagram) { d.h.TTL = 254 }),
-		RefusedDestination: edit(func(d *datagram) { d.h.Dst = own }),
-		RefusedOwn:         edit(func(d *datagram) { d.h.Src = own }),
-		RefusedLength:      edit(func(d *datagram) { d.b = d.b[:9] }),
-		RefusedVersion:     edit(func(d *datagram) { d.b[0] = 0x21 }),
-		RefusedType:        edit(func(d *datagram) { d.b[0] = 0x32 }),
-		RefusedCount:       edit(func(d *datagram) { d.b[3] = 0 }),
-		RefusedInterval:    edit(func(d *datagram) { d.b[4], d.b[5] = 0, 0 }),
-		RefusedChecksum:    edit(func(d *datagram) { d.b[6]++ }),
-		RefusedID:          edit(func(d *datagram) { d.b = other.Append(nil, higher, groupIPv4) }),
-	}
-}
-
-func TestRefusedPacketsOnlyCount(t *testing.T) {
-	for reason, d := range refusals() {
-		test(t, func(t *testing.T, w *world) {
-			r := w.run(config())
-			w.until(time.Second)
-			w.forget()
-			w.conn().deliver(d)
-			w.until(3200 * ms)
-			w.wrote()
-			w.until(3218750 * time.Microsecond) // the master-down timer did not notice, either
-			w.wrote("3.21875s backup -> master", "3.21875s send 200", "3.21875s hold[.100] for 0s", "3.21875s announce[.100]")
-			w.conn().deliver(d)
-			w.until(4500 * ms)
-			w.wrote("4.21875s send 200")
-			s := r.Status()
-			for _, other := range Refusals {
-				want := uint64(0)
-				if other == reason {
-					want = 2
-				}
-				if got, ok := s.Refused[other]; got != want || !ok {
-					t.Errorf("%s: refused for %s: %d, want %d", reason, other, got, want)
-				}
-			}
-			if s.Received != 0 || len(s.Peers) != 0 || s.OtherMasterSeen != 0 {
-				t.Errorf("%s: got %+v", reason, s)
-			}
-		})
-	}
-}
-
 func TestUnicast(t *testing.T) {
 	test(t, func(t *testing.T, w *world) {
 		c := config()
@@ -108,7 +53,7 @@ func TestUnicast(t *testing.T) {
 		w.until(3218750 * time.Microsecond)
 		w.wrote("0s init -> backup", "3.21875s backup -> master", "3.21875s send 200 to 192.0.2.11",
 			"3.21875s send 200 to 192.0.2.9", "3.21875s hold[.100] for 0s", "3.21875s announce[.100]")
-		a := Advert{ID: 51, Priority: 201, Interval: time.Second, Addresses: addrs("192.0.2.100")}
+		a := Advert{Version: 3, ID: 51, Priority: 201, Interval: time.Second, Addresses: addrs("192.0.2.100")}
 		for _, from := range []netip.Addr{addr("192.0.2.77"), higher, higher, higher} {
 			n := len(r.Status().Peers) + int(sum(r.Status().Refused))
 			h := Header{Src: from, Dst: []netip.Addr{own, own, groupIPv4, own}[n], TTL: []uint8{255, 59, 255, 60}[n]}

@@ -26,6 +26,7 @@ type Status struct {
 	MasterDown     time.Duration // master-down interval, with the priority as it is now
 	// What has been counted since the start.
 	Sent, SendErrors, Received, ReadErrors, OtherMasterSeen uint64
+	OtherAddresses                                          uint64 // of Received: those with another list of addresses than ours
 	Refused                                                 map[Refusal]uint64
 	Announced, HostErrors, Restored                         uint64
 	HostError                                               string // of the last attempt on the addresses; empty: it worked
@@ -33,28 +34,34 @@ type Status struct {
 
 // Peer is another router that was heard as master.
 type Peer struct {
-	Address  netip.Addr
-	Priority uint8
-	Checksum Checksum // the reading it follows
-	LastSeen time.Time
+	Address       netip.Addr
+	Priority      uint8
+	Interval      time.Duration // at which it says it sends
+	Checksum      Checksum      // the reading it follows
+	SameAddresses bool          // it carries the addresses that we carry
+	LastSeen      time.Time
+
+	told difference // which ones the log has
 }
 
 // peersMost bounds what strangers can make us remember.
 const peersMost = 16
 
-// hear remembers the sender of an advert; the one not heard for the longest time is forgotten if there are too many.
-func (s *Status) hear(from netip.Addr, a Advert, now time.Time) {
-	p := Peer{Address: from, Priority: a.Priority, Checksum: a.Checksum, LastSeen: now}
+// hear remembers the sender of an advert, in the place of the one not heard for the longest time if there are too many.
+// The result is valid until the next call.
+func (s *Status) hear(from netip.Addr, a *Advert, now time.Time) *Peer {
 	at, found := slices.BinarySearchFunc(s.Peers, from, func(p Peer, a netip.Addr) int { return p.Address.Compare(a) })
-	if found {
-		s.Peers[at] = p
-		return
+	if !found {
+		if len(s.Peers) == peersMost {
+			oldest := slices.MinFunc(s.Peers, func(a, b Peer) int { return a.LastSeen.Compare(b.LastSeen) })
+			s.Peers = slices.DeleteFunc(s.Peers, func(p Peer) bool { return p == oldest })
+			return s.hear(from, a, now)
+		}
+		s.Peers = slices.Insert(s.Peers, at, Peer{Address: from})
 	}
-	s.Peers = slices.Insert(s.Peers, at, p)
-	if len(s.Peers) > peersMost {
-		oldest := slices.MinFunc(s.Peers, func(a, b Peer) int { return a.LastSeen.Compare(b.LastSeen) })
-		s.Peers = slices.DeleteFunc(s.Peers, func(p Peer) bool { return p == oldest })
-	}
+	p := &s.Peers[at]
+	p.Priority, p.Interval, p.Checksum, p.LastSeen = a.Priority, a.Interval, a.Checksum, now
+	return p
 }
 
 // Master is the address of the master as this router sees it; zero: none is known.

@@ -64,7 +64,7 @@ func (c *oneAdvert) Read(b []byte) (int, vrrp.Header, error) {
 	}
 	c.read = true
 	h := vrrp.Header{Src: netip.MustParseAddr("10.0.0.3"), Dst: netip.MustParseAddr("224.0.0.18"), TTL: 255}
-	a := vrrp.Advert{ID: 51, Priority: 200, Interval: time.Second, Addresses: []netip.Addr{netip.MustParseAddr(vip)}}
+	a := vrrp.Advert{Version: 3, ID: 51, Priority: 200, Interval: time.Second, Addresses: []netip.Addr{netip.MustParseAddr(vip)}}
 	return copy(b, a.Append(nil, h.Src, h.Dst)), h, nil
 }
 
