@@ -15,6 +15,7 @@ import (
 
 // builder makes the typed configuration out of the raw one and collects what is wrong on the way.
 type builder struct {
+	raw     rawConfig
 	cfg     *Config
 	diags   hcl.Diagnostics
 	first   map[string]hcl.Range  // where what must be unique was given first
@@ -124,6 +125,7 @@ func (b *builder) config(raw *rawConfig) {
 		for i, s := range raw.VirtualServers {
 			b.carrier(s, &b.cfg.VirtualServers[i])
 		}
+		b.lint(raw)
 	}
 }
 

@@ -34,26 +34,46 @@ func TestInvalid(t *testing.T) {
 			if e.IsDir() {
 				files, _ = filepath.Glob(filepath.Join(path, "*.hcl"))
 			}
-			var want []string
-			for _, f := range files {
-				want = append(want, expected(t, f)...)
-			}
-			if len(want) == 0 {
+			cfg, diags := Load(path)
+			if compare(t, files, cfg, diags) == 0 {
 				t.Fatal("the file expects nothing")
 			}
-			cfg, diags := Load(path)
-			var got []string
-			for _, d := range diags {
-				got = append(got, fmt.Sprintf("%s:%d:%d: %s: %s: %s", d.File, d.Line, d.Column, d.Severity, d.Summary, d.Detail))
-			}
-			slices.Sort(want)
-			slices.Sort(got)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("diagnostics (-want +got):\n%s", diff)
-			}
-			if (cfg == nil) != (diags.Errors() > 0) {
-				t.Errorf("config is %v with %d errors", cfg, diags.Errors())
-			}
+		})
+	}
+}
+
+// compare holds all that was reported of files, with its position, against what their comments expect; it returns how
+// much that is.
+func compare(t *testing.T, files []string, cfg *Config, diags Diagnostics) int {
+	var want, got []string
+	for _, f := range files {
+		want = append(want, expected(t, f)...)
+	}
+	for _, d := range diags {
+		got = append(got, fmt.Sprintf("%s:%d:%d: %s: %s: %s", d.File, d.Line, d.Column, d.Severity, d.Summary, d.Detail))
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("diagnostics (-want +got):\n%s", diff)
+	}
+	if (cfg == nil) != (diags.Errors() > 0) {
+		t.Errorf("config is %v with %d errors", cfg, diags.Errors())
+	}
+	return len(want)
+}
+
+// TestPair compares the two files of each folder of testdata/pair, with what their comments expect.
+func TestPair(t *testing.T) {
+	folders, _ := filepath.Glob("testdata/pair/*")
+	if len(folders) == 0 {
+		t.Fatal("no pairs")
+	}
+	for _, folder := range folders {
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			files := []string{filepath.Join(folder, "here.hcl"), filepath.Join(folder, "there.hcl")}
+			cfg, diags := LoadPair(files[0], files[1])
+			compare(t, files, cfg, diags)
 		})
 	}
 }

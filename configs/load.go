@@ -30,7 +30,10 @@ const (
 
 // Load reads the configuration at path: a file, or a folder whose *.hcl files are read in the order of their names. It
 // returns everything it found; the Config is nil if an error is among it.
-func Load(path string) (*Config, Diagnostics) {
+func Load(path string) (*Config, Diagnostics) { return open(path).finish() }
+
+// open parses what path names.
+func open(path string) *loader {
 	l := newLoader(path)
 	names, err := files(path)
 	if err != nil {
@@ -44,7 +47,7 @@ func Load(path string) (*Config, Diagnostics) {
 		}
 		l.parse(name, src)
 	}
-	return l.finish()
+	return l
 }
 
 // LoadBytes is Load for one file that is in memory; name is what diagnostics call it.
@@ -190,22 +193,26 @@ func tooDeep(name string, src []byte) (hcl.Range, bool) {
 	return hcl.Range{}, false
 }
 
-// finish decodes and builds what was parsed. After an error of syntax it does not look further: what follows from a
+// build decodes and builds what was parsed. After an error of syntax it does not look further: what follows from a
 // half-read file misleads.
-func (l *loader) finish() (*Config, Diagnostics) {
-	if l.diags.HasErrors() {
-		return nil, diagnostics(l.diags, l.parser.Files())
-	}
-	var raw rawConfig
+func (l *loader) build() *builder {
 	b := newBuilder()
-	b.diags = append(l.diags, gohcl.DecodeBody(hcl.MergeFiles(l.bodies), nil, &raw)...)
-	b.refuseLater(&raw)
-	b.config(&raw)
+	if b.diags = l.diags; b.diags.HasErrors() {
+		return b
+	}
+	b.diags = append(b.diags, gohcl.DecodeBody(hcl.MergeFiles(l.bodies), nil, &b.raw)...)
+	b.refuseLater(&b.raw)
+	b.config(&b.raw)
+	b.cfg.Path = l.path
+	b.cfg.Hash = fmt.Sprintf("sha256:%x", l.hash.Sum(nil))
+	return b
+}
+
+func (l *loader) finish() (*Config, Diagnostics) {
+	b := l.build()
 	out := diagnostics(b.diags, l.parser.Files())
 	if b.diags.HasErrors() {
 		return nil, out
 	}
-	b.cfg.Path = l.path
-	b.cfg.Hash = fmt.Sprintf("sha256:%x", l.hash.Sum(nil))
 	return b.cfg, out
 }

@@ -12,15 +12,18 @@ import (
 	"github.com/holdfast-lb/holdfast/vrrp/track"
 )
 
+// maxWeight is the largest priority that a weight could make a difference of, RFC 9568 section 5.2.4.
+const maxWeight = 254
+
+// trackFile is the block whose weight counts as often as a file says.
+const trackFile = "track_file"
+
 // weight is what one tracked thing may do to the priority of a virtual router, and where the files say so.
 type weight struct {
 	kind, name string
 	value      int
 	at         hcl.Range
 }
-
-// String names the block.
-func (w weight) String() string { return fmt.Sprintf("%s %q", w.kind, w.name) }
 
 // trackers builds all that a virtual router tracks. The virtual router is the last of the configuration.
 func (b *builder) trackers(raw *rawVirtualRouter, services []*rawVirtualServer) {
@@ -35,11 +38,11 @@ func (b *builder) trackers(raw *rawVirtualRouter, services []*rawVirtualServer) 
 		b.cfg.Trackers = append(b.cfg.Trackers, b.trackedProcess(raw, t))
 	}
 	for _, t := range raw.TrackFiles {
-		b.name("track_file", raw.Range.String(), t.Name, t.NameRange)
+		b.name(trackFile, raw.Range.String(), t.Name, t.NameRange)
 		b.require(t.Range, "path", t.Path)
 		b.cfg.Trackers = append(b.cfg.Trackers, track.Tracker{
 			Key:    track.Key{Router: raw.Name, Kind: track.File, Name: t.Name},
-			Weight: b.weight(raw, "track_file", t.Name, t.Weight, 0, t.NameRange),
+			Weight: b.weight(raw, trackFile, t.Name, t.Weight, 0, t.NameRange),
 			Path:   read(b, t.Path, "", matching(parsePath)),
 		})
 	}
@@ -50,7 +53,7 @@ func (b *builder) trackers(raw *rawVirtualRouter, services []*rawVirtualServer) 
 
 // weight reads the weight of a tracked thing, whose name stands at label.
 func (b *builder) weight(raw *rawVirtualRouter, kind, name string, a *hcl.Attribute, def int, label hcl.Range) int {
-	w := weight{kind: kind, name: name, value: read(b, a, def, whole(-254, 254)), at: orRange(a, label)}
+	w := weight{kind: kind, name: name, value: read(b, a, def, whole(-maxWeight, maxWeight)), at: orRange(a, label)}
 	b.weights[raw.Name] = append(b.weights[raw.Name], w)
 	return w.value
 }

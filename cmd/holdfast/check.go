@@ -12,33 +12,39 @@ import (
 )
 
 func newCheckCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
+	peer := ""
+	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration",
 		Long: "Check the configuration: every error and warning at its place in the file, with a hint.\n" +
+			"With --peer also what only the configurations of two directors show: what keeps them from hearing each other,\n" +
+			"and what differs or contradicts itself between them.\n" +
 			"Exit code 0 if the configuration is valid, warnings or not; 1 if it is not.",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return check(g, cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return check(g, peer, cmd.OutOrStdout()) },
 	}
+	cmd.Flags().StringVar(&peer, "peer", "", "configuration of the other director, a file or a folder, to compare with")
+	return cmd
 }
 
 // checkResult is what check --json prints.
 type checkResult struct {
 	Path        string              `json:"path"`
+	Peer        string              `json:"peer,omitempty"`
 	Valid       bool                `json:"valid"`
 	Errors      int                 `json:"errors"`
 	Warnings    int                 `json:"warnings"`
 	Diagnostics configs.Diagnostics `json:"diagnostics"`
 }
 
-func check(g *globals, out io.Writer) error {
-	cfg, diags := configs.Load(g.config)
+func check(g *globals, peer string, out io.Writer) error {
+	cfg, diags, what := load(g.config, peer)
 	failed := diags.Errors()
 	warnings := len(diags) - failed
 	var err error
 	switch {
 	case g.json:
-		err = printJSON(out, checkResult{g.config, failed == 0, failed, warnings, diags})
+		err = printJSON(out, checkResult{g.config, peer, failed == 0, failed, warnings, diags})
 	case len(diags) > 0:
 		err = diags.Write(out, g.color(out))
 	}
@@ -46,16 +52,26 @@ func check(g *globals, out io.Writer) error {
 		return fmt.Errorf("print: %w", err)
 	}
 	if failed > 0 {
-		return fmt.Errorf("check %s: %s: correct the configuration and check again", g.config, plural(failed, "error"))
+		return fmt.Errorf("check %s: %s: correct the configuration and check again", what, plural(failed, "error"))
 	}
 	if !g.json {
-		_, err = fmt.Fprintln(out, summary(cfg, warnings))
+		_, err = fmt.Fprintln(out, summary(what, cfg, warnings))
 	}
 	return err
 }
 
+// load reads one configuration or two, and says what it was.
+func load(path, peer string) (cfg *configs.Config, diags configs.Diagnostics, what string) {
+	if peer == "" {
+		cfg, diags = configs.Load(path)
+		return cfg, diags, path
+	}
+	cfg, diags = configs.LoadPair(path, peer)
+	return cfg, diags, path + " with " + peer
+}
+
 // summary says in one line what a valid configuration holds.
-func summary(cfg *configs.Config, warnings int) string {
+func summary(what string, cfg *configs.Config, warnings int) string {
 	servers, checks := 0, 0
 	for _, s := range cfg.VirtualServers {
 		servers += len(s.RealServers)
@@ -63,7 +79,7 @@ func summary(cfg *configs.Config, warnings int) string {
 			checks += len(r.Checks)
 		}
 	}
-	line := fmt.Sprintf("%s: ok: %s, %s, %s, %s", cfg.Path, plural(len(cfg.VirtualRouters), "virtual router"),
+	line := fmt.Sprintf("%s: ok: %s, %s, %s, %s", what, plural(len(cfg.VirtualRouters), "virtual router"),
 		plural(len(cfg.VirtualServers), "virtual server"), plural(servers, "real server"), plural(checks, "check"))
 	if warnings > 0 {
 		line += "; " + plural(warnings, "warning")

@@ -34,6 +34,29 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// TestCheckPeer compares what check --peer prints of a pair of files, NAME.1.hcl and NAME.2.hcl, with its golden files.
+func TestCheckPeer(t *testing.T) {
+	firsts, _ := filepath.Glob("testdata/check/pair/*.1.hcl")
+	if len(firsts) == 0 {
+		t.Fatal("no pairs")
+	}
+	for _, first := range firsts {
+		pair := strings.TrimSuffix(first, ".1.hcl")
+		for _, form := range []string{"", "--json"} {
+			args := []string{"check", "-c", first, "--peer", pair + ".2.hcl"}
+			name := pair + ".txt"
+			if form != "" {
+				args, name = append(args, form), pair+".json.txt"
+			}
+			t.Run(filepath.Base(name), func(t *testing.T) {
+				var stdout, stderr bytes.Buffer
+				code := run(args, &stdout, &stderr)
+				golden(t, name, fmt.Sprintf("$ holdfast %s\n%s%sexit code %d\n", strings.Join(args, " "), &stdout, &stderr, code))
+			})
+		}
+	}
+}
+
 // golden compares got with the contents of a file, or writes them with -update.
 func golden(t *testing.T, name, got string) {
 	t.Helper()

@@ -1,0 +1,6 @@
+virtual_router "web" {
+  interface = "eth0"
+  id        = 51
+  priority  = 100
+  addresses = ["10.0.0.100/32"]
+}

@@ -1,0 +1,18 @@
+virtual_router "web" {
+  interface          = "eth0"
+  id                 = 51
+  priority           = 110
+  advertise_interval = /* warning: Different advertise_interval: advertise_interval is 500ms here and 1s at testdata/pair/differ/there.hcl:1: how soon a failure is noticed depends on who is master. */ "500ms"
+  checksum           = /* warning: Different checksum: checksum is plain here and pseudo at testdata/pair/differ/there.hcl:5: both directors take both, other routers may not. */ "plain"
+  use_vmac           = /* warning: Different use_vmac: use_vmac is true here and false at testdata/pair/differ/there.hcl:1: the addresses change their MAC with each move. */ true
+  addresses          = /* warning: Different addresses: addresses at testdata/pair/differ/there.hcl:6 lacks 10.0.0.101/32, 10.0.0.102/24: gone while that director is master. */ ["10.0.0.100/32", "10.0.0.101/32", "10.0.0.102/24"]
+}
+virtual_router "a" {
+  interface = "eth0"
+  id        = 52
+  priority  = 110
+  addresses = ["10.0.0.110/32"]
+}
+/* warning: Different sync groups: testdata/pair/differ/there.hcl has no sync_group of the same members: there they move one by one, and each that moves alone takes the others along here. */ sync_group "edge" {
+  members = ["web", "a"]
+}

@@ -1,0 +1,88 @@
+virtual_router "small" {
+  interface = "eth0"
+  id        = 51
+  addresses = ["10.0.0.100/32"]
+  priority  = 150
+  track_interface "eth1" {
+    weight = /* warning: Weight too small: The priority is 150 here and 100 on the peer (testdata/pair/weights/there.hcl:1): weight -20 never leaves less than the peer has. It takes more than 50. */ -20
+  }
+}
+virtual_router "enough" {
+  interface = "eth0"
+  id        = 52
+  addresses = ["10.0.0.101/32"]
+  priority  = 150
+  track_interface "eth1" {
+    weight = -51
+  }
+}
+virtual_router "equal" {
+  interface = "eth0"
+  id        = 53
+  addresses = ["10.0.0.102/32"]
+  priority  = 150
+  track_interface "eth1" {
+    weight = /* warning: Weight too small: The priority is 150 here and 100 on the peer (testdata/pair/weights/there.hcl:14): weight -50 never leaves less than the peer has. It takes more than 50. */ -50
+  }
+}
+virtual_router "together" {
+  interface = "eth0"
+  id        = 54
+  addresses = ["10.0.0.103/32"]
+  priority  = 150
+  track_interface "eth1" {
+    weight = -20
+  }
+  track_interface "eth2" {
+    weight = -40
+  }
+}
+virtual_router "mirrored" {
+  interface = "eth0"
+  id        = 55
+  addresses = ["10.0.0.104/32"]
+  priority  = 100
+  track_interface "eth1" {
+    weight = -20
+  }
+}
+virtual_router "positive" {
+  interface = "eth0"
+  id        = 56
+  addresses = ["10.0.0.105/32"]
+  priority  = 100
+  track_interface "eth1" {
+    weight = /* warning: Weight too small: The priority is 110 here and 90 on the peer (testdata/pair/weights/there.hcl:35): weight 10 never leaves less than the peer has. It takes more than 20. */ 10
+  }
+}
+virtual_router "stays" {
+  interface = "eth0"
+  id        = 57
+  addresses = ["10.0.0.106/32"]
+  priority  = 100
+  track_interface "eth1" {
+    weight = /* warning: Weight that hands nothing over: The peer has preempt = false (testdata/pair/weights/there.hcl:42): as backup it stays so, however low the priority here. With weight = 0, failure is a fault. */ -20
+  }
+}
+virtual_router "file" {
+  interface = "eth0"
+  id        = 58
+  addresses = ["10.0.0.107/32"]
+  priority  = 150
+  track_interface "eth1" {
+    weight = -20
+  }
+  track_file "f" {
+    path   = "/f"
+    weight = -1
+  }
+}
+virtual_router "owner" {
+  interface = "eth0"
+  id        = 59
+  addresses = ["10.0.0.108/32"]
+  priority  = 100
+  track_interface "eth1" {
+    weight = /* warning: Weight too small: The priority is 100 here and 255 on the peer (testdata/pair/weights/there.hcl:57), which is master with and without weight -20. */ -20
+  }
+}

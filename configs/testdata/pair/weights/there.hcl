@@ -1,0 +1,58 @@
+virtual_router "small" {
+  interface = "eth0"
+  id        = 51
+  addresses = ["10.0.0.100/32"]
+}
+virtual_router "enough" {
+  interface = "eth0"
+  id        = 52
+  addresses = ["10.0.0.101/32"]
+}
+virtual_router "equal" {
+  interface = "eth0"
+  id        = 53
+  priority  = 100
+  addresses = ["10.0.0.102/32"]
+}
+virtual_router "together" {
+  interface = "eth0"
+  id        = 54
+  addresses = ["10.0.0.103/32"]
+}
+virtual_router "mirrored" {
+  interface = "eth0"
+  id        = 55
+  addresses = ["10.0.0.104/32"]
+  priority  = 90
+  track_interface "eth1" {
+    weight = -20
+  }
+}
+virtual_router "positive" {
+  interface = "eth0"
+  id        = 56
+  addresses = ["10.0.0.105/32"]
+  priority  = 90
+}
+virtual_router "stays" {
+  interface = "eth0"
+  id        = 57
+  addresses = ["10.0.0.106/32"]
+  priority  = 90
+  preempt   = false
+}
+virtual_router "file" {
+  interface = "eth0"
+  id        = 58
+  addresses = ["10.0.0.107/32"]
+  track_interface "eth1" {
+    weight = -20
+  }
+}
+virtual_router "owner" {
+  interface = "eth0"
+  id        = 59
+  addresses = ["10.0.0.108/32"]
+  owner     = true
+  priority  = 255
+}
