@@ -17,7 +17,7 @@ func (d *Director) adopt(ctx context.Context) {
 	}
 	d.applyGroups()
 	d.notifier.Apply(d.cfg.Notify)
-	d.trackers.Apply(d.cfg.Trackers)
+	d.applyTrackers()
 	for _, vr := range d.cfg.VirtualRouters { // first: reading the table may take a while
 		d.start(vr, d.last.master(vr))
 	}

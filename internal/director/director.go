@@ -159,20 +159,24 @@ func (d *Director) Run(outer context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	if d.cfg.Director.Realtime {
-		wg.Go(func() { realtime(inner, d.log) })
-	}
-	d.adopt(inner)
-	wg.Go(func() { keepState(inner, d.cfg.Director.StateDir, d.states, d.log) })
 	ctx, giveUp := context.WithCancelCause(outer)
 	defer giveUp(nil)
-	for _, run := range []func(context.Context) error{d.checks.Run, d.trackers.Run, d.notifier.Run, d.table.Run} {
+	start := func(run func(context.Context) error) {
 		wg.Go(func() {
 			if err := run(inner); err != nil {
 				giveUp(err)
 			}
 		})
 	}
+	if d.cfg.Director.Realtime {
+		wg.Go(func() { realtime(inner, d.log) })
+	}
+	start(d.notifier.Run)
+	start(d.trackers.Run)
+	d.adopt(inner)
+	wg.Go(func() { keepState(inner, d.cfg.Director.StateDir, d.states, d.log) })
+	start(d.checks.Run)
+	start(d.table.Run)
 	wg.Go(func() { serveControl(inner, d, control) })
 	wg.Go(func() { d.web.run(inner) })
 	d.loop(ctx)

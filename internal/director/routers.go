@@ -89,11 +89,14 @@ func (d *Director) input(vr vrrp.Config) vrrp.Input {
 // tellRouters tells every virtual router what is new for it.
 func (d *Director) tellRouters() {
 	for _, r := range d.routers {
-		in := d.input(r.config)
-		if !sameInput(in, r.told) {
-			r.told = in
-			r.instance.Set(in)
-		}
+		d.tell(r)
+	}
+}
+
+func (d *Director) tell(r *router) {
+	if in := d.input(r.config); !sameInput(in, r.told) {
+		r.told = in
+		r.instance.Set(in)
 	}
 }
 

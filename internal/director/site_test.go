@@ -63,6 +63,24 @@ func (h *host) Hold(addresses []vrrp.Address, _ time.Duration) error {
 
 func (h *host) Release(addresses []vrrp.Address) error { return h.set(addresses, false, "release") }
 
+func (h *host) ReleaseRoutes(routes []vrrp.Route) error {
+	for _, r := range routes {
+		h.note("release route " + r.Destination.String())
+	}
+	return nil
+}
+
+func (h *host) Discard(c vrrp.Config) error {
+	h.note("discard " + vrrp.VMACDevice(c.Interface, c.ID, c.Family6()))
+	return nil
+}
+
+func (h *host) note(what string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.did = append(h.did, what)
+}
+
 func (h *host) set(addresses []vrrp.Address, there bool, what string) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -209,17 +227,46 @@ func (s *site) reload() {
 	}
 }
 
-// routerIs waits for the state of a virtual router.
-func (s *site) routerIs(name, state string) {
+// add adds blocks to the configuration.
+func (s *site) add(blocks string) {
+	s.t.Helper()
+	s.edit("http {", blocks+"\nhttp {")
+}
+
+// track adds blocks to the virtual router "web".
+func (s *site) track(blocks string) {
+	s.t.Helper()
+	s.edit(`id                 = 51`, "id = 51\n"+blocks)
+}
+
+// routerBecomes waits until f has nothing to say against a virtual router.
+func (s *site) routerBecomes(name string, f func(VirtualRouterStatus) bool) {
 	s.t.Helper()
 	s.eventually(func() error {
 		for _, vr := range s.status().VirtualRouters {
-			if vr.Name == name && vr.State == state {
+			if vr.Name == name && f(vr) {
 				return nil
 			}
 		}
-		return fmt.Errorf("%s is not %s: %+v", name, state, s.status().VirtualRouters)
+		return fmt.Errorf("not what it is to be: %+v", s.status().VirtualRouters)
 	})
+}
+
+// logged waits for a text in the log.
+func (s *site) logged(text string) {
+	s.t.Helper()
+	s.eventually(func() error {
+		if !strings.Contains(s.log.String(), text) {
+			return fmt.Errorf("the log lacks %q", text)
+		}
+		return nil
+	})
+}
+
+// routerIs waits for the state of a virtual router.
+func (s *site) routerIs(name, state string) {
+	s.t.Helper()
+	s.routerBecomes(name, func(vr VirtualRouterStatus) bool { return vr.State == state })
 }
 
 // ready waits for the first round of checks.
@@ -318,8 +365,6 @@ func (s *site) get(path string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
-func (*host) HoldRoutes([]vrrp.Route) error    { return nil }
-func (*host) ReleaseRoutes([]vrrp.Route) error { return nil }
-func (*host) Prepare(vrrp.Config) error        { return nil }
-func (*host) Discard(vrrp.Config) error        { return nil }
-func (*host) Suspended() time.Duration         { return 0 }
+func (*host) HoldRoutes([]vrrp.Route) error { return nil }
+func (*host) Prepare(vrrp.Config) error     { return nil }
+func (*host) Suspended() time.Duration      { return 0 }

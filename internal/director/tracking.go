@@ -19,12 +19,15 @@ type trackerChanged struct{}
 // fileMost bounds the integer in a tracked file: no priority needs more, and no product overflows.
 const fileMost = 1 << 20
 
-// trackersChanged takes over what the trackers say, and tells the routers at once: what else there is to decide may take
-// longer.
+// trackersChanged takes over what the trackers say, and tells their routers at once: all else may take longer.
 func (d *Director) trackersChanged() {
 	before := d.tracked
 	d.tracked = d.trackerStates()
-	d.tellRouters()
+	for _, t := range d.cfg.Trackers {
+		if r := d.routers[t.Key.Router]; r != nil && before[t.Key] != d.tracked[t.Key] {
+			d.tell(r)
+		}
+	}
 	for _, t := range d.cfg.Trackers {
 		d.logTracker(before[t.Key], d.tracked[t.Key])
 	}

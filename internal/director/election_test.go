@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/vrrp"
+)
+
+// sick takes the health of both servers away, or gives it back.
+func (s *site) sick(is bool) {
+	for _, b := range s.servers {
+		b.sick.Store(is)
+	}
+}
+
+// partIs waits for the effective priority and one part of the virtual router "web".
+func (s *site) partIs(priority uint8, want PartStatus) {
+	s.t.Helper()
+	s.routerBecomes("web", func(vr VirtualRouterStatus) bool {
+		return vr.EffectivePriority == priority && slices.Contains(vr.Parts, want)
+	})
+}
+
+func TestTrackedServiceChangesThePriority(t *testing.T) {
+	s := newSite(t)
+	s.track(`track_service "web" { weight = -50 }`)
+	s.run()
+	s.partIs(100, PartStatus{Kind: "service", Name: "web", Weight: -50, Detail: "2 of 2 real servers up"})
+	s.sick(true)
+	s.partIs(50, PartStatus{Kind: "service", Name: "web", Weight: -50, Value: -50, Failed: true, Detail: "0 of 2 real servers up"})
+	s.logged(`virtual_server=web from=up to=down reason="0 of 2 real servers up"`)
+	_, body := s.get("/metrics")
+	for _, want := range []string{
+		`holdfast_virtual_router_priority{kind="configured",virtual_router="web"} 100`,
+		`holdfast_virtual_router_priority{kind="effective",virtual_router="web"} 50`,
+		`holdfast_virtual_router_priority_part{kind="service",name="web",virtual_router="web"} -50`,
+		`holdfast_virtual_router_track_up{kind="service",name="web",virtual_router="web"} 0`,
+		`holdfast_virtual_router_lateness_seconds_count{virtual_router="web"}`,
+		`holdfast_notify_total{result="dropped"} 0`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+	s.sick(false)
+	s.partIs(100, PartStatus{Kind: "service", Name: "web", Weight: -50, Detail: "2 of 2 real servers up"})
+	s.logged(`virtual_server=web from=down to=up`)
+}
+
+// A member whose tracked service has failed takes the other one of its group along, and back.
+func TestSyncGroupMovesTogether(t *testing.T) {
+	s := newSite(t)
+	s.track(`track_service "web" { weight = 0 }`)
+	s.add(`
+virtual_router "two" {
+  interface          = "eth0"
+  id                 = 52
+  advertise_interval = "20ms"
+  addresses          = ["127.0.0.101/32"]
+}
+sync_group "edge" { members = ["web", "two"] }`)
+	d, _ := s.run()
+	s.routerIs("web", "master")
+	s.routerIs("two", "master")
+	group := s.groupOf(d, "two")
+	s.sick(true)
+	s.routerBecomes("web", func(vr VirtualRouterStatus) bool {
+		return vr.State == "fault" && strings.HasPrefix(vr.Reason, "tracked service web has failed")
+	})
+	s.routerBecomes("two", func(vr VirtualRouterStatus) bool { return vr.State == "backup" && vr.SyncGroup == "edge" })
+	s.reload()
+	if s.groupOf(d, "two") != group || s.groupOf(d, "web") != group {
+		t.Error("a reload that changes nothing has made another group")
+	}
+	s.sick(false)
+	s.routerIs("web", "master")
+	s.routerIs("two", "master")
+
+	s.edit(`sync_group "edge" { members = ["web", "two"] }`, "")
+	s.reload()
+	s.routerBecomes("two", func(vr VirtualRouterStatus) bool { return vr.SyncGroup == "" && vr.State == "master" })
+}
+
+// groupOf is the sync group that a virtual router was told.
+func (s *site) groupOf(d *Director, router string) (g *vrrp.Group) {
+	s.t.Helper()
+	if err := d.call(s.t.Context(), func() { g = d.routers[router].told.Group }); err != nil {
+		s.t.Fatal(err)
+	}
+	return g
+}
+
+func TestStartRemovesWhatTheLastRunLeft(t *testing.T) {
+	s := newSite(t)
+	cfg, _ := configs.Load(s.path)
+	state := newState(cfg, nil, nil)
+	old := RouterState{
+		Name: "old", Addresses: []AddressState{{netip.MustParsePrefix("127.0.0.9/32"), "eth0"}},
+		Routes: []RouteState{{Destination: netip.MustParsePrefix("192.0.2.0/24"), Device: "eth0"}}, VMAC: &VMACState{"eth0", 9},
+	}
+	state.VirtualRouters = append(state.VirtualRouters, old)
+	if err := state.write(cfg.Director.StateDir); err != nil {
+		t.Fatal(err)
+	}
+	s.host.held[vrrp.Address(old.Addresses[0])] = true
+	s.run()
+	s.routerIs("web", "master")
+	s.host.mu.Lock()
+	defer s.host.mu.Unlock()
+	want := []string{"release route 192.0.2.0/24", "release 127.0.0.9/32 dev eth0", "discard " + vrrp.VMACDevice("eth0", 9, false)}
+	if len(s.host.did) < 3 || !slices.Equal(s.host.did[:3], want) {
+		t.Errorf("did %v, want first %v", s.host.did, want)
+	}
+}
+
+func TestReloadNamesWhatTakesPartInTheElection(t *testing.T) {
+	const router = `
+virtual_router "web" {
+  interface = "eth0"
+  id        = 51
+  addresses = ["10.0.0.100/32"]
+  track_file "maintenance" {
+    path   = "/etc/maintenance"
+    weight = %d
+  }
+}
+virtual_router "two" {
+  interface = "eth0"
+  id        = 52
+  addresses = ["10.0.0.101/32"]
+}
+`
+	old := parse(t, strings.ReplaceAll(router, "%d", "-10")+`sync_group "edge" { members = ["web", "two"] }`)
+	cfg := parse(t, strings.ReplaceAll(router, "%d", "-20")+`
+sync_group "new" { members = ["web", "two"] }
+notify { webhook = "http://192.0.2.1/" }`)
+	want := []string{"virtual_router web: track_file maintenance changed", "sync_group edge removed", "sync_group new added", "notify changed"}
+	if got := differences(old, cfg); !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if got := differences(cfg, cfg); len(got) > 0 {
+		t.Errorf("differences from itself: %q", got)
+	}
+}
+
+func TestReloadCannotTurnOnRealtime(t *testing.T) {
+	s := newSite(t)
+	s.run()
+	s.edit("director {", "director {\n realtime = true")
+	if _, err := s.client.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "director.realtime cannot change from false to true") {
+		t.Errorf("error %v, want that realtime cannot change", err)
+	}
+}
