@@ -253,7 +253,8 @@ func (e explanation) writeAdverts(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "  %d refused: %s\n", e.AdvertsRefused[reason], reason)
 	}
 	for _, p := range e.Peers {
-		fmt.Fprintf(w, "  %s: priority %d, checksum %s, last heard %s ago\n", p.Address, p.Priority, p.Checksum, fineAge(now, p.LastSeen))
+		fmt.Fprintf(w, "  %s: priority %d, every %s, checksum %s, last heard %s ago%s\n",
+			p.Address, p.Priority, seconds(p.IntervalSeconds), p.Checksum, fineAge(now, p.LastSeen), differs(p))
 	}
 }
 

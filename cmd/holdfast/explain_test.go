@@ -24,7 +24,8 @@ func ago(d time.Duration) time.Time { return now.Add(-d) }
 
 // pairStatus is a director with two virtual routers in a sync group, both backups of a director with priority 150.
 func pairStatus() director.Status {
-	peer := director.PeerStatus{Address: netip.MustParseAddr("10.0.0.2"), Priority: 150, Checksum: "pseudo", LastSeen: ago(300 * time.Millisecond)}
+	peer := director.PeerStatus{Address: netip.MustParseAddr("10.0.0.2"), Priority: 150, IntervalSeconds: .5, Checksum: "pseudo",
+		SameAddresses: true, LastSeen: ago(300 * time.Millisecond)}
 	web := director.VirtualRouterStatus{
 		Name: "web", State: "backup", Since: ago(46 * time.Second), Reason: "10.0.0.2 has priority 150 against 100",
 		ID: 51, Interface: "eth0", Version: 3, Priority: 100, EffectivePriority: 100, Preempt: true, Master: "10.0.0.2", Source: "10.0.0.3",
@@ -88,6 +89,7 @@ func TestExplainRouter(t *testing.T) {
 		},
 		"master": func(_ *director.Status, vr *director.VirtualRouterStatus) {
 			vr.State, vr.Reason, vr.Master = "master", "no master heard for 1.805s", "10.0.0.3"
+			vr.Peers[0].SameAddresses = false
 			vr.Addresses = []string{"10.0.0.100/32", "10.0.0.101/32", "10.0.0.102/32"}
 			vr.ExcludedAddresses = []string{"2001:db8::1/128"}
 			vr.HeldAddresses = []string{"10.0.0.100/32", "2001:db8::1/128"}

@@ -215,6 +215,11 @@ func TestMetricsPage(t *testing.T) {
 	if !ok1 || !ok2 {
 		t.Fatalf("%s lacks the lines around its table", path)
 	}
+	for _, r := range vrrp.Refusals {
+		if !strings.Contains(after, "`"+string(r)+"`") {
+			t.Errorf("%s does not name the reason %s", path, r)
+		}
+	}
 	got := metricTable(exposition(t))
 	if *update {
 		if err := os.WriteFile(path, []byte(before+begin+got+end+after), 0o644); err != nil {

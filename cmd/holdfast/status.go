@@ -67,7 +67,7 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 	for _, vr := range s.VirtualRouters {
 		writeRouter(&b, vr, now, p)
 		for _, peer := range vr.Peers {
-			fmt.Fprintf(&b, "  peer %s: priority %d, last heard %s ago\n", peer.Address, peer.Priority, age(now, peer.LastSeen))
+			fmt.Fprintf(&b, "  peer %s: priority %d, last heard %s ago%s\n", peer.Address, peer.Priority, age(now, peer.LastSeen), differs(peer))
 		}
 		problem(&b, "addresses", vr.Error)
 	}
@@ -120,6 +120,14 @@ func writeRouter(w io.Writer, vr director.VirtualRouterStatus, now time.Time, p 
 		line += " " + a
 	}
 	fmt.Fprintln(w, "\n"+line)
+}
+
+// differs says what of a peer's adverts should not be.
+func differs(p director.PeerStatus) string {
+	if p.SameAddresses {
+		return ""
+	}
+	return ", with other addresses"
 }
 
 // problem is a line that should not be there.

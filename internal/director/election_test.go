@@ -3,12 +3,20 @@
 package director
 
 import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/internal/notify"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
 
@@ -155,5 +163,63 @@ func TestReloadCannotTurnOnRealtime(t *testing.T) {
 	s.edit("director {", "director {\n realtime = true")
 	if _, err := s.client.Reload(t.Context()); err == nil || !strings.Contains(err.Error(), "director.realtime cannot change from false to true") {
 		t.Errorf("error %v, want that realtime cannot change", err)
+	}
+}
+
+// Every event goes to the notify blocks, and a reload brings others.
+func TestEventsAreTold(t *testing.T) {
+	var mu sync.Mutex
+	var got []notify.Event
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var e notify.Event
+		if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		got = append(got, e)
+	}))
+	t.Cleanup(hook.Close)
+	s := newSite(t)
+	told := func(kind, name, from, to string) {
+		t.Helper()
+		s.eventually(func() error {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, e := range got {
+				if e.Kind == kind && e.Name == name && e.From == from && e.To == to && e.Director == "lb1" && !e.Time.IsZero() {
+					return nil
+				}
+			}
+			return fmt.Errorf("no event of %s %s from %s to %s: %+v", kind, name, from, to, got)
+		})
+	}
+	block := fmt.Sprintf("notify { webhook = %q }", hook.URL)
+	s.add(block)
+	d, _ := s.run()
+	told("virtual_router", "web", "backup", "master")
+	told("real_server", "web/web1", "unknown", "up")
+	told("virtual_server", "web", "unknown", "up")
+	s.sick(true)
+	told("real_server", "web/web1", "up", "down")
+	told("virtual_server", "web", "up", "down")
+	s.reload()
+	told("reload", s.path, "loading", "applied")
+	if n := testutil.ToFloat64(d.metrics.notify.WithLabelValues("done")); n < 5 {
+		t.Errorf("holdfast_notify_total{result=\"done\"} %v, want at least 5", n)
+	}
+	s.edit(block, fmt.Sprintf("notify {\n webhook = %q\n events = [\"virtual_server\"]\n}", hook.URL))
+	s.reload()
+	mu.Lock()
+	got = nil
+	mu.Unlock()
+	s.sick(false)
+	told("virtual_server", "web", "down", "up")
+	mu.Lock()
+	defer mu.Unlock()
+	for _, e := range got {
+		if e.Kind == "real_server" {
+			t.Errorf("%+v was told to a block that does not want it", e)
+		}
 	}
 }

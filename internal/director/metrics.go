@@ -156,6 +156,7 @@ var (
 	routerPeerSeen  = described(isGauge, "virtual_router_peer_last_seen_timestamp_seconds", "When a peer's advert came last.", "virtual_router", "peer")
 	routerAnnounced = described(isCounter, "virtual_router_announcements_sent_total", "Gratuitous ARP sent.", "virtual_router")
 	routerOther     = described(isCounter, "virtual_router_other_master_seen_total", "Adverts heard while master.", "virtual_router")
+	routerAddresses = described(isCounter, "virtual_router_other_addresses_total", "Valid adverts with another list of addresses than ours.", "virtual_router")
 	routerRestored  = described(isCounter, "virtual_router_addresses_restored_total", "Addresses put back after someone else removed them.", "virtual_router")
 
 	checkUp      = described(isGauge, "check_up", "1 if the check's verdict is up.", "virtual_server", "real_server", "check")
@@ -229,6 +230,7 @@ func collectRouter(ch chan<- prometheus.Metric, s vrrp.Status) {
 	}
 	routerAnnounced.send(ch, float64(s.Announced), s.Name)
 	routerOther.send(ch, float64(s.OtherMasterSeen), s.Name)
+	routerAddresses.send(ch, float64(s.OtherAddresses), s.Name)
 	routerRestored.send(ch, float64(s.Restored), s.Name)
 }
 

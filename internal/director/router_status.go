@@ -47,10 +47,12 @@ type VirtualRouterStatus struct {
 
 // PeerStatus is another router that was heard as master. A backup is silent.
 type PeerStatus struct {
-	Address  netip.Addr `json:"address"`
-	Priority uint8      `json:"priority"`
-	Checksum string     `json:"checksum"`
-	LastSeen time.Time  `json:"last_seen"`
+	Address         netip.Addr `json:"address"`
+	Priority        uint8      `json:"priority"`
+	IntervalSeconds float64    `json:"interval_seconds"` // at which it says it sends
+	Checksum        string     `json:"checksum"`
+	SameAddresses   bool       `json:"same_addresses"` // it carries those that we carry
+	LastSeen        time.Time  `json:"last_seen"`
 }
 
 // PartStatus is one tracked thing, and what it does to the priority.
@@ -89,7 +91,9 @@ func routerStatus(
 		}
 	}
 	for _, p := range s.Peers {
-		out.Peers = append(out.Peers, PeerStatus{p.Address, p.Priority, p.Checksum.String(), p.LastSeen})
+		out.Peers = append(out.Peers, PeerStatus{
+			p.Address, p.Priority, p.Interval.Seconds(), p.Checksum.String(), p.SameAddresses, p.LastSeen,
+		})
 	}
 	for reason, n := range s.Refused {
 		if n > 0 {
