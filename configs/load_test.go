@@ -214,7 +214,7 @@ func everywhere(block reflect.Type, value string) string {
 
 // FuzzLoad: whatever the file says, there is a configuration or an error that names a line, in the order of the file.
 func FuzzLoad(f *testing.F) {
-	for _, pattern := range []string{"examples/*.hcl", "testdata/invalid/*.hcl", "testdata/*.hcl", "reference.hcl"} {
+	for _, pattern := range []string{"examples/*.hcl", "testdata/invalid/*.hcl", "testdata/pair/*/*.hcl", "testdata/*.hcl", "reference.hcl"} {
 		files, _ := filepath.Glob(pattern)
 		for _, name := range files {
 			src, err := os.ReadFile(name)
@@ -246,6 +246,18 @@ func FuzzLoad(f *testing.F) {
 		}
 		if err := diags.Write(io.Discard, true); err != nil {
 			t.Error(err)
+		}
+		if cfg == nil {
+			return
+		}
+		here, there := newLoader("fuzz.hcl"), newLoader("peer.hcl")
+		here.parse("fuzz.hcl", src)
+		there.parse("peer.hcl", src)
+		_, diags = here.beside(there)
+		for _, d := range diags {
+			if d.Line < 1 || d.Summary == "" || d.Detail == "" {
+				t.Errorf("%+v of the pair", d)
+			}
 		}
 	})
 }

@@ -14,16 +14,18 @@ import (
 // LoadPair is Load, and compares the configuration with that of another director at peer: what keeps both from hearing
 // each other is an error, what only two configurations show to be doubtful a warning. Of the other one by itself, only
 // errors are reported.
-func LoadPair(path, peer string) (*Config, Diagnostics) {
-	here, there := open(path), open(peer)
-	p := pair{here.build(), there.build()}
+func LoadPair(path, peer string) (*Config, Diagnostics) { return open(path).beside(open(peer)) }
+
+// beside finishes two configurations.
+func (l *loader) beside(peer *loader) (*Config, Diagnostics) {
+	p := pair{l.build(), peer.build()}
 	p.there.diags = slices.DeleteFunc(p.there.diags, func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError })
 	if !p.here.diags.HasErrors() && !p.there.diags.HasErrors() {
 		p.compare()
 	}
 	found := slices.Concat(p.here.diags, p.there.diags)
-	files := maps.Clone(here.parser.Files())
-	maps.Copy(files, there.parser.Files())
+	files := maps.Clone(l.parser.Files())
+	maps.Copy(files, peer.parser.Files())
 	out := diagnostics(found, files)
 	if found.HasErrors() {
 		return nil, out
