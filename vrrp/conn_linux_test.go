@@ -48,7 +48,7 @@ func read(t *testing.T, c Conn) ([]byte, Header) {
 		if err := c.Wait(); err != nil {
 			t.Fatalf("nothing to read: %v", err)
 		}
-		var b [2048]byte
+		var b [maxPacket]byte
 		n, h, err := c.Read(b[:])
 		if errors.Is(err, ErrNothing) {
 			continue
