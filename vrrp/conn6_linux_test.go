@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/mdlayher/packet"
 	"github.com/vishvananda/netlink"
@@ -54,6 +55,18 @@ func throw(t *testing.T, h *netlab.Host, frame []byte) {
 	}
 }
 
+// settle waits until the addresses of a host can be sent from. The kernel sees to that a moment after they were added.
+func settle(t *testing.T, h *netlab.Host) {
+	t.Helper()
+	poll(t, 10*time.Second, "no address is tentative", func() bool {
+		all, err := h.Netlink().AddrList(nil, netlink.FAMILY_V6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return !slices.ContainsFunc(all, func(a netlink.Addr) bool { return a.Flags&unix.IFA_F_TENTATIVE != 0 })
+	})
+}
+
 func TestIPv6MulticastOnTheWire(t *testing.T) {
 	lan, a, b := twoHosts(t)
 	wire := watch(t, lan.Host, "br0")
@@ -94,6 +107,8 @@ func TestIPv6UnicastOnTheWire(t *testing.T) {
 			_, a, b := twoHosts(t)
 			a.Host.Address("eth0", prefix("2001:db8::10/64"))
 			b.Host.Address("eth0", prefix("2001:db8::11/64"))
+			settle(t, a.Host)
+			settle(t, b.Host)
 			wire := watch(t, b.Host, "eth0")
 			c := config6()
 			c.Unicast = Unicast{Source: addr(tt.a), Peers: addrs(tt.b), TTL: 64, MinTTL: 60}
@@ -151,6 +166,7 @@ func TestIPv6SourceOfAdverts(t *testing.T) {
 	lan := lab.LAN("lan")
 	h.Join(lan, "eth0", prefix("2001:db8::10/64"), prefix("fe80::100/64"), prefix("fe80::10/64"))
 	n := network(t, h)
+	settle(t, h)
 	h.Sysctl("net.ipv6.conf.eth0.accept_dad", "1")
 	h.Sysctl("net.ipv6.conf.eth0.dad_transmits", "200") // it stays tentative for that many seconds
 	h.Address("eth0", prefix("fe80::dad/64"))
