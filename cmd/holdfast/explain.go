@@ -216,7 +216,7 @@ func (e explanation) writePriority(w io.Writer, now time.Time) {
 		state := "well"
 		switch {
 		case p.Pending:
-			value, state = "?", "not known yet"
+			value, state = "?", "pending"
 		case p.Failed && p.Weight == 0:
 			value, state = "", "failed, which is a fault"
 		case p.Failed:

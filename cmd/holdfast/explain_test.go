@@ -50,7 +50,7 @@ func TestExplainRouter(t *testing.T) {
 	cases := map[string]func(s *director.Status, vr *director.VirtualRouterStatus){
 		"lower": func(*director.Status, *director.VirtualRouterStatus) {},
 		"tracked": func(_ *director.Status, vr *director.VirtualRouterStatus) {
-			vr.Parts = []director.PartStatus{link, failed, {Kind: "service", Name: "web", Weight: -50, Pending: true, Detail: "0 of 2 real servers up"}}
+			vr.Parts = []director.PartStatus{link, failed, {Kind: "service", Name: "web", Weight: -50, Pending: true, Detail: "not every real server has been checked"}}
 			vr.EffectivePriority = 90
 			vr.Reason = "10.0.0.2 has priority 150 against 90"
 		},

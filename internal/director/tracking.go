@@ -3,7 +3,9 @@
 package director
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"github.com/holdfast-lb/holdfast/checker"
@@ -22,7 +24,7 @@ const fileMost = 1 << 20
 // trackersChanged takes over what the trackers say, and tells their routers at once: all else may take longer.
 func (d *Director) trackersChanged() {
 	before := d.tracked
-	d.tracked = d.trackerStates()
+	d.readTrackers()
 	for _, t := range d.cfg.Trackers {
 		if r := d.routers[t.Key.Router]; r != nil && before[t.Key] != d.tracked[t.Key] {
 			d.tell(r)
@@ -35,16 +37,21 @@ func (d *Director) trackersChanged() {
 
 // logTracker says what has become of a tracker. Its first good result is no news.
 func (d *Director) logTracker(was, is track.Status) {
-	log := d.log.With("virtual_router", is.Key.Router, "tracker", is.Key.Kind.String()+" "+is.Key.Name, "detail", is.Detail)
+	level, message := slog.LevelInfo, ""
 	switch {
 	case is.Key == track.Key{} || is.Pending:
+		return
 	case is.Failed && !was.Failed:
-		log.Warn("tracker failed")
+		level, message = slog.LevelWarn, "tracker failed"
 	case !is.Failed && was.Failed:
-		log.Info("tracker recovered")
+		message = "tracker recovered"
 	case is.HasValue && is.Value != was.Value:
-		log.Info("tracker has another value", "value", is.Value)
+		message = "tracker has another value"
+	default:
+		return
 	}
+	d.log.Log(context.Background(), level, message, "virtual_router", is.Key.Router,
+		"tracker", is.Key.Kind.String()+" "+is.Key.Name, "detail", is.Detail)
 }
 
 // parts is what a virtual router tracks beside interfaces, as its priority sees it.
@@ -67,6 +74,9 @@ func parts(
 		}
 		verdict, up := serviceVerdict(cfg.VirtualServers[at], decided)
 		p := vrrp.NewPart("service", t.Service, t.Weight, verdict == checker.Down, serversUp(up, cfg.VirtualServers[at]))
+		if verdict == checker.Unknown {
+			p.Detail = "not every real server has been checked"
+		}
 		list = append(list, unlessPending(p, verdict == checker.Unknown))
 	}
 	return list
@@ -130,7 +140,19 @@ func (d *Director) applyGroups() {
 // applyTrackers follows what the configuration names. What is told to the routers comes of the decisions after it.
 func (d *Director) applyTrackers() {
 	d.trackers.Apply(d.cfg.Trackers)
-	d.tracked = d.trackerStates()
+	d.readTrackers()
+}
+
+// readTrackers takes over what the trackers say. Where nothing has changed that counts, the newest detail is no news.
+func (d *Director) readTrackers() {
+	known := d.trackerStates()
+	for k, is := range known {
+		was, ok := d.tracked[k]
+		if ok && was.Pending == is.Pending && was.Failed == is.Failed && was.HasValue == is.HasValue && was.Value == is.Value {
+			known[k] = was
+		}
+	}
+	d.tracked = known
 }
 
 func (d *Director) trackerStates() map[track.Key]track.Status {

@@ -69,9 +69,9 @@ func TestPartsOfServices(t *testing.T) {
 	cfg := parse(t, routerOnly+twoServersUnset)
 	cfg.TrackedServices = []configs.TrackedService{{Router: "other", Service: "web"}, {Router: "web", Service: "web", Weight: -50}}
 	for checks, want := range map[string]vrrp.Part{
-		"web1/tcp up": {Kind: "service", Name: "web", Weight: -50, Pending: true, Detail: "0 of 2 real servers up"},
+		"web1/tcp up": {Kind: "service", Name: "web", Weight: -50, Pending: true, Detail: "not every real server has been checked"},
 		"web1/tcp down, web2/tcp up": {
-			Kind: "service", Name: "web", Weight: -50, Pending: true, Detail: "0 of 2 real servers up",
+			Kind: "service", Name: "web", Weight: -50, Pending: true, Detail: "not every real server has been checked",
 		},
 		"web1/tcp up, web1/http up": {Kind: "service", Name: "web", Weight: -50, Detail: "1 of 2 real servers up"},
 		"web1/tcp down, web2/tcp up, web2/http down": {
