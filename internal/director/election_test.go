@@ -40,6 +40,7 @@ func TestTrackedServiceChangesThePriority(t *testing.T) {
 	s.track(`track_service "web" { weight = -50 }`)
 	s.run()
 	s.partIs(100, PartStatus{Kind: "service", Name: "web", Weight: -50, Detail: "2 of 2 real servers up"})
+	s.routerBecomes("web", func(vr VirtualRouterStatus) bool { return vr.LatenessWorstSeconds > 0 })
 	s.sick(true)
 	s.partIs(50, PartStatus{Kind: "service", Name: "web", Weight: -50, Value: -50, Failed: true, Detail: "0 of 2 real servers up"})
 	s.logged(`virtual_server=web from=up to=down reason="0 of 2 real servers up"`)

@@ -215,7 +215,7 @@ func collectRouter(ch chan<- prometheus.Metric, s vrrp.Status) {
 		routerState.send(ch, bit(s.State == state), s.Name, state.String())
 	}
 	routerPriority.send(ch, float64(s.Config.Priority), s.Name, "configured")
-	routerPriority.send(ch, float64(s.Effective), s.Name, "effective")
+	routerPriority.send(ch, float64(effective(s)), s.Name, "effective")
 	for _, p := range s.Parts {
 		routerPart.send(ch, float64(p.Value), s.Name, p.Kind, p.Name)
 		routerTrackUp.send(ch, bit(!p.Failed && !p.Pending), s.Name, p.Kind, p.Name)

@@ -3,6 +3,7 @@
 package director
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -76,7 +77,7 @@ func routerStatus(
 	c := s.Config
 	out := VirtualRouterStatus{
 		Name: s.Name, State: s.State.String(), Since: s.Since, Reason: s.Reason, ID: c.ID, Interface: c.Interface, Version: c.Version,
-		Priority: c.Priority, EffectivePriority: s.Effective, Parts: []PartStatus{}, SyncGroup: s.Group, Preempt: c.Preempt,
+		Priority: c.Priority, EffectivePriority: effective(s), Parts: []PartStatus{}, SyncGroup: s.Group, Preempt: c.Preempt,
 		Master: addrText(s.Master()), Source: addrText(s.Source), Error: s.HostError,
 		Addresses: prefixes(c.Addresses), ExcludedAddresses: prefixes(c.Excluded), HeldAddresses: []string{}, Peers: []PeerStatus{},
 		PreemptDelaySeconds: c.PreemptDelay.Seconds(), AdvertiseIntervalSeconds: c.Interval.Seconds(),
@@ -105,6 +106,9 @@ func routerStatus(
 	}
 	return out
 }
+
+// effective is the configured priority until the election has begun.
+func effective(s vrrp.Status) uint8 { return cmp.Or(s.Effective, s.Config.Priority) }
 
 func partStatus(router string, p vrrp.Part, tracked map[track.Key]track.Status) PartStatus {
 	out := PartStatus{
