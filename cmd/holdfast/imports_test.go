@@ -81,6 +81,7 @@ var confined = []struct {
 	{"github.com/hashicorp/hcl/", regexp.MustCompile(`^configs/`)},
 	{"github.com/zclconf/go-cty/", regexp.MustCompile(`^configs/`)},
 	{"github.com/spf13/cobra", regexp.MustCompile(`^cmd/`)},
+	{"github.com/fsnotify/", regexp.MustCompile(`^vrrp/track/`)},
 	{"github.com/moby/ipvs", regexp.MustCompile(`^ipvs/\w+_linux\.go$`)},
 	{"github.com/mdlayher/arp", regexp.MustCompile(`^vrrp/announce\w*\.go$`)},
 	{"github.com/mdlayher/ethernet", regexp.MustCompile(`^vrrp/announce\w*\.go$`)},

@@ -4,8 +4,7 @@
 package track
 
 import (
-	"context"
-	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -50,10 +49,33 @@ type Tracker struct {
 	Rise, Fall int
 	User       string
 
-	Process string // Process: name of the program
+	Process string // Process: name of the program, as matches says
 	Min     int    // how many of them must run
 
 	Path string // File: present means failed; an integer in it times Weight is added to the priority
+}
+
+// settings is what a tracker follows, without what is made of it. Equal ones go on.
+type settings struct {
+	key               Key
+	command, user     string
+	interval, timeout time.Duration
+	rise, fall        int
+	process           string
+	min               int
+	path              string
+}
+
+func (t Tracker) settings() settings {
+	return settings{
+		t.Key, strings.Join(t.Command, "\x00"), t.User, t.Interval, t.Timeout, t.Rise, t.Fall, t.Process, t.Min, t.Path,
+	}
+}
+
+// sameTarget reports whether a verdict under o still means something: only how often and how patiently is new.
+func (s settings) sameTarget(o settings) bool {
+	o.interval, o.timeout, o.rise, o.fall = s.interval, s.timeout, s.rise, s.fall
+	return s == o
 }
 
 // Status is what is known of a tracker. Value is the integer in a file, for which HasValue is set.
@@ -61,7 +83,7 @@ type Status struct {
 	Key      Key
 	Pending  bool // not known yet
 	Failed   bool
-	Value    int
+	Value    int // within ±ValueMost
 	HasValue bool
 	Detail   string // "exit 1 (3 in a row)", "2 of 3 running", "present"
 	Output   string // Script: the last of its output
@@ -69,27 +91,7 @@ type Status struct {
 	Duration time.Duration // Script: of the last run
 }
 
-// Options is what a Set works with.
-type Options struct {
-	Log *slog.Logger
-	// OnChange is called with each change of Pending, Failed, Value or HasValue. It must not block.
-	OnChange func(Status)
+// changed reports whether o differs in what a priority is made of.
+func (s Status) changed(o Status) bool {
+	return s.Pending != o.Pending || s.Failed != o.Failed || s.Value != o.Value || s.HasValue != o.HasValue
 }
-
-// Set follows trackers while Run runs.
-type Set struct{ o Options }
-
-// NewSet returns a set that is not running.
-func NewSet(o Options) *Set { return &Set{o: o} }
-
-// Apply makes the trackers those that are followed. One that is equal goes on with its history.
-func (s *Set) Apply([]Tracker) {}
-
-// Run follows the trackers until ctx ends.
-func (s *Set) Run(ctx context.Context) error {
-	<-ctx.Done()
-	return nil
-}
-
-// Snapshot returns the status of every tracker, in the order of their keys.
-func (s *Set) Snapshot() []Status { return nil }

@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package track
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	commMost   = 15                     // TASK_COMM_LEN of include/linux/sched.h, without the final zero
+	scanBlind  = time.Second            // without events of the kernel
+	scanNet    = 10 * time.Second       // with them: a safety net, for the kernel may forget its listeners (cn_proc.c)
+	youngUntil = 100 * time.Millisecond // a child that has not started another program by then counts as its parent does
+)
+
+// processEvent is a change that the kernel tells of.
+type processEvent struct {
+	what   happening
+	pid    int
+	parent int // of forked
+}
+
+type happening uint8
+
+const (
+	_       happening = iota
+	forked            // pid is a new child of parent
+	renamed           // pid runs another program, or has another name
+	exited            // pid has exited
+	overrun           // events were lost
+)
+
+// processEvents are the kernel's events. Read returns at least one; Close ends a Read that waits.
+type processEvents interface {
+	Read() ([]processEvent, error)
+	Close() error
+}
+
+// processes follows processes. One goroutine owns it.
+type processes struct {
+	*Set
+	ctx     context.Context
+	entries []*entry
+	found   map[string]map[int]bool // by name, the processes that bear it
+	young   map[int]time.Time       // children of what is found, and when to look at them
+	exits   map[int]*exitWait       // without events: what waits for the exit of a process that is found
+	gone    chan processEvent       // an exit that was waited for
+	waits   sync.WaitGroup          // those waits
+	blind   bool                    // there are no events
+	scanAt  time.Time               // of the next scan
+}
+
+func (s *Set) followProcesses(ctx context.Context) {
+	p := &processes{
+		Set: s, ctx: ctx,
+		found: make(map[string]map[int]bool), young: make(map[int]time.Time), exits: make(map[int]*exitWait), gone: make(chan processEvent),
+	}
+	var source processEvents
+	batches := make(chan []processEvent)
+	done := make(chan struct{})
+	close(done)
+	defer func() {
+		if source != nil {
+			source.Close()
+		}
+		<-done
+		p.waitFor(nil)
+		p.waits.Wait()
+	}()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake[Process]:
+			p.entries = s.of(Process)
+			if source == nil && !p.blind && len(p.entries) > 0 {
+				if source = p.open(); source != nil {
+					done = make(chan struct{})
+					go func() { defer close(done); pump(ctx, source, batches) }()
+				}
+			}
+			p.scan()
+		case batch := <-batches:
+			if batch == nil { // pump has ended
+				p.blind = true
+				source.Close()
+				s.log.Warn("process events ended, processes are polled")
+				p.scan()
+				break
+			}
+			p.handle(batch)
+		case ev := <-p.gone:
+			p.handle([]processEvent{ev})
+		case <-timer.C:
+			p.tick()
+		}
+		timer.Reset(p.next())
+	}
+}
+
+// open asks the kernel for its events.
+func (p *processes) open() processEvents {
+	source, err := p.events()
+	if err != nil {
+		p.blind = true
+		p.log.Info("no process events here, processes are polled", "err", err)
+		return nil
+	}
+	return source
+}
+
+// pump passes on what it reads, and nil at the end.
+func pump(ctx context.Context, source processEvents, to chan<- []processEvent) {
+	for {
+		batch, err := source.Read()
+		if err != nil {
+			batch = nil
+		}
+		select {
+		case to <- batch:
+		case <-ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// next returns when to come again.
+func (p *processes) next() time.Duration {
+	if len(p.entries) == 0 {
+		return time.Hour
+	}
+	at := p.scanAt
+	for _, t := range p.young {
+		if t.Before(at) {
+			at = t
+		}
+	}
+	return time.Until(at)
+}
+
+// tick looks at the children that are grown up, or at everything.
+func (p *processes) tick() {
+	now := time.Now()
+	if !now.Before(p.scanAt) {
+		p.scan()
+		return
+	}
+	for pid, until := range p.young {
+		if !now.Before(until) {
+			delete(p.young, pid)
+			p.look(pid)
+		}
+	}
+	p.publish()
+}
+
+// handle takes events. That of a process which is not known is nothing to us, but for a new name.
+func (p *processes) handle(events []processEvent) {
+	for _, ev := range events {
+		switch ev.what {
+		case forked:
+			if p.knows(ev.parent) {
+				p.young[ev.pid] = time.Now().Add(youngUntil)
+			}
+		case renamed:
+			delete(p.young, ev.pid)
+			p.look(ev.pid)
+		case exited:
+			delete(p.young, ev.pid)
+			p.set(ev.pid, nil)
+		case overrun:
+			p.scan()
+			return
+		}
+	}
+	p.publish()
+}
+
+func (p *processes) knows(pid int) bool {
+	for _, pids := range p.found {
+		if pids[pid] {
+			return true
+		}
+	}
+	return false
+}
+
+// look decides anew which names a process bears.
+func (p *processes) look(pid int) {
+	proc := process{dir: filepath.Join(p.proc, strconv.Itoa(pid))}
+	var names []string
+	if proc.read() {
+		for name := range p.found {
+			if proc.is(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	p.set(pid, names)
+}
+
+func (p *processes) set(pid int, names []string) {
+	for name, pids := range p.found {
+		if slices.Contains(names, name) {
+			pids[pid] = true
+		} else {
+			delete(pids, pid)
+		}
+	}
+}
+
+// scan looks at every process.
+func (p *processes) scan() {
+	p.scanAt = time.Now().Add(scanNet)
+	if p.blind {
+		p.scanAt = time.Now().Add(scanBlind)
+	}
+	clear(p.young)
+	clear(p.found)
+	for _, e := range p.entries {
+		p.found[e.settings.process] = make(map[int]bool)
+	}
+	if len(p.entries) == 0 {
+		p.waitFor(nil)
+		return
+	}
+	pids, err := list(p.proc)
+	if err != nil {
+		for _, e := range p.entries {
+			p.update(e, func(st *Status) { st.Detail = fmt.Sprintf("no verdict: %v", err) })
+		}
+		return
+	}
+	for _, pid := range pids {
+		p.look(pid)
+	}
+	p.publish()
+}
+
+// publish tells the trackers how many processes there are.
+func (p *processes) publish() {
+	if p.blind {
+		all := make(map[int]bool)
+		for _, pids := range p.found {
+			maps.Copy(all, pids)
+		}
+		p.waitFor(all)
+	}
+	now := time.Now()
+	for _, e := range p.entries {
+		n, least := len(p.found[e.settings.process]), max(e.settings.min, 1)
+		p.update(e, func(st *Status) {
+			st.Pending, st.Failed, st.Last = false, n < least, now
+			st.Detail = fmt.Sprintf("%d of %d running", n, least)
+		})
+	}
+}
+
+// waitFor waits for the exit of these processes and of no others.
+func (p *processes) waitFor(pids map[int]bool) {
+	for pid, c := range p.exits {
+		if !pids[pid] {
+			c.Close()
+			delete(p.exits, pid)
+		}
+	}
+	for pid := range pids {
+		if p.exits[pid] != nil {
+			continue
+		}
+		w, err := waitExit(pid)
+		if err != nil { // it is gone already, or the kernel is too old: the next scan tells
+			continue
+		}
+		p.exits[pid] = w
+		p.waits.Go(func() {
+			if w.Wait() != nil {
+				return
+			}
+			select {
+			case p.gone <- processEvent{what: exited, pid: pid}:
+			case <-p.ctx.Done():
+			}
+		})
+		if p.look(pid); !p.knows(pid) { // another one had the number meanwhile
+			w.Close()
+			delete(p.exits, pid)
+		}
+	}
+}
+
+// list returns the numbers of all processes.
+func list(proc string) ([]int, error) {
+	d, err := os.Open(proc)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	names, err := d.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, n := range names {
+		if pid, err := strconv.Atoi(n); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	if len(pids) == 0 {
+		return nil, errors.New("no process is in " + proc + ": it is not mounted")
+	}
+	return pids, nil
+}
+
+// process is what /proc tells of one.
+type process struct {
+	dir  string
+	comm string
+}
+
+// read reads the name, and reports whether the process is alive.
+func (p *process) read() bool {
+	b, err := os.ReadFile(filepath.Join(p.dir, "stat"))
+	if err != nil {
+		return false
+	}
+	comm, state, ok := parseStat(b)
+	p.comm = comm
+	return ok && state != 'Z' && state != 'X'
+}
+
+// parseStat reads the second and the third field of /proc/PID/stat. The name may hold anything (proc_pid_stat(5)).
+func parseStat(b []byte) (comm string, state byte, ok bool) {
+	from, to := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if from < 0 || to < from || len(b) < to+3 {
+		return "", 0, false
+	}
+	return string(b[from+1 : to]), b[to+2], true
+}
+
+// is reports whether this is a process of the program of that name. Like keepalived's track_process it compares the
+// process name (/proc/PID/comm). The kernel cuts that to 15 bytes: for a longer name, what was started must bear it, too,
+// as program or as script. A name with a slash is the path of the program.
+func (p *process) is(name string) bool {
+	if strings.Contains(name, "/") {
+		exe, _ := os.Readlink(filepath.Join(p.dir, "exe"))
+		return strings.TrimSuffix(exe, " (deleted)") == name || slices.Contains(p.started(), name)
+	}
+	if len(name) <= commMost {
+		return p.comm == name
+	}
+	if p.comm != name[:commMost] {
+		return false
+	}
+	exe, _ := os.Readlink(filepath.Join(p.dir, "exe"))
+	return filepath.Base(strings.TrimSuffix(exe, " (deleted)")) == name ||
+		slices.ContainsFunc(p.started(), func(s string) bool { return filepath.Base(s) == name })
+}
+
+// started returns the program and its first argument, which is the script if the program is its interpreter.
+func (p *process) started() []string {
+	b, _ := os.ReadFile(filepath.Join(p.dir, "cmdline"))
+	args := strings.SplitN(string(b), "\x00", 3)
+	return args[:min(2, len(args))]
+}
