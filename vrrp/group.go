@@ -4,6 +4,8 @@ package vrrp
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -78,6 +80,26 @@ func Together(members ...Standing) Verdict {
 	return v
 }
 
+// Member is one virtual router of a sync group.
+type Member struct {
+	Name     string
+	Standing Standing
+	Reason   string // why its machine is in its state
+}
+
+// Decide is [Together] for the sync group of that name, and why if that is to withdraw.
+func Decide(group string, members []Member) (v Verdict, why string) {
+	all := make([]Standing, 0, len(members))
+	blame := ""
+	for _, m := range members {
+		all = append(all, m.Standing)
+		if Together(m.Standing) == Withdraw && (blame == "" || m.Name < blame) {
+			blame, why = m.Name, fmt.Sprintf("%s of sync group %s is not master: %s", m.Name, group, m.Reason)
+		}
+	}
+	return Together(all...), why
+}
+
 // Promote makes a machine that is ripe master, because all of its sync group are.
 func (m *Machine) Promote(now time.Time) []Action {
 	acts, stalled := m.stalled(now)
@@ -109,25 +131,19 @@ type Group struct {
 	name string
 
 	mu      sync.Mutex
-	members map[*Instance]member
-}
-
-type member struct {
-	name     string
-	standing Standing
-	reason   string
+	members map[*Instance]Member
 }
 
 // NewGroup returns a group without members: an [Instance] joins it when it is told to.
-func NewGroup(name string) *Group { return &Group{name: name, members: make(map[*Instance]member)} }
+func NewGroup(name string) *Group { return &Group{name: name, members: make(map[*Instance]Member)} }
 
 // report notes how an instance stands, and wakes the others if that changes what the group wants.
-func (g *Group) report(i *Instance, m member) {
+func (g *Group) report(i *Instance, m Member) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before := g.members[i]
 	g.members[i] = m
-	if before.standing == m.standing {
+	if before.Standing == m.Standing {
 		return
 	}
 	for other := range g.members {
@@ -151,15 +167,7 @@ func (g *Group) leave(i *Instance) {
 func (g *Group) verdict() (Verdict, string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var all []Standing
-	why := ""
-	for _, m := range g.members {
-		all = append(all, m.standing)
-		if Together(m.standing) == Withdraw && (why == "" || m.name < why) {
-			why = fmt.Sprintf("%s of sync group %s is not master: %s", m.name, g.name, m.reason)
-		}
-	}
-	return Together(all...), why
+	return Decide(g.name, slices.Collect(maps.Values(g.members)))
 }
 
 // followGroup does what the sync group wants. Before it leads to a new role, what has arrived is heard.

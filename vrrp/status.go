@@ -118,7 +118,7 @@ func (i *Instance) publish() {
 	}
 	i.mu.Unlock()
 	if i.group != nil {
-		i.group.report(i, member{name: i.cfg.Name, standing: m.Standing(), reason: t.Reason})
+		i.group.report(i, Member{Name: i.cfg.Name, Standing: m.Standing(), Reason: t.Reason})
 	}
 	if news {
 		i.o.OnTransition(t)

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package vrrpsim
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/holdfast-lb/holdfast/vrrp"
+)
+
+var (
+	oneSeed = flag.Int64("seed", -1, "run this seed of TestSimulation alone, and print what happens")
+	seeds   = flag.Int("seeds", 10000, "how many seeds TestSimulation runs")
+)
+
+// TestSimulation lets chance do its worst to two or three directors, then leaves them in peace. Once the network is quiet
+// each election has exactly one master and one holder, for good: of the highest priority if all preempt, and the same
+// director for all members of a sync group. Nobody waits longer for a master than the bound says, quiet or not.
+func TestSimulation(t *testing.T) {
+	if *oneSeed >= 0 {
+		tr := newTrial(uint64(*oneSeed))
+		tr.trace = func(format string, args ...any) { t.Logf(format, args...) }
+		if err := tr.run(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	n := *seeds
+	if testing.Short() {
+		n = min(n, 1000)
+	}
+	rows := make(map[string]*row)
+	for seed := range uint64(n) {
+		tr := newTrial(seed)
+		if err := tr.run(); err != nil {
+			t.Errorf("seed %d: %v\nrepeat: go test ./vrrp/vrrpsim -run Simulation -v -seed %d", seed, err, seed)
+		}
+		r := rows[tr.kind]
+		if r == nil {
+			r = &row{}
+			rows[tr.kind] = r
+		}
+		r.add(tr)
+	}
+	t.Log(table(rows))
+}
+
+// row is what the trials of one kind have shown.
+type row struct {
+	seeds, gaps        int
+	longest, bound     time.Duration // of the longest gap, and its trial's bound
+	worst              float64       // longest part of a bound
+	settled, permitted time.Duration
+}
+
+func (r *row) add(t *trial) {
+	r.seeds++
+	if t.gap > r.longest {
+		r.longest, r.bound = t.gap, t.bound
+	}
+	r.worst = max(r.worst, float64(t.gap)/float64(t.bound))
+	if t.settled > r.settled {
+		r.settled, r.permitted = t.settled, t.settle()
+	}
+}
+
+func table(rows map[string]*row) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "\nelection\tseeds\tlongest without a master\tbound\tworst part of a bound\tlongest to settle\tbound")
+	for _, kind := range slices.Sorted(maps.Keys(rows)) {
+		r := rows[kind]
+		fmt.Fprintf(w, "%s\t%d\t%v\t%v\t%.0f %%\t%v\t%v\n", kind, r.seeds, r.longest.Round(time.Millisecond),
+			r.bound.Round(time.Millisecond), 100*r.worst, r.settled.Round(time.Millisecond), r.permitted.Round(time.Millisecond))
+	}
+	w.Flush()
+	return b.String()
+}
+
+// trial is one seed.
+type trial struct {
+	r         *rand.Rand
+	n         *Network
+	kind      string
+	interval  time.Duration // the longest
+	delayed   time.Duration // by preempt_delay
+	startup   time.Duration
+	grouped   bool
+	elections [][]*Router
+	trace     func(format string, args ...any)
+
+	disturbed time.Time   // when chance struck last
+	served    []time.Time // when each election had a master last, or nobody who could be
+	gap       time.Duration
+	bound     time.Duration // of a time without a master
+	settled   time.Duration
+	failure   error
+}
+
+func newTrial(seed uint64) *trial {
+	t := &trial{r: rand.New(rand.NewPCG(seed, 1)), n: NewNetwork(seed), trace: func(string, ...any) {}}
+	t.n.OnTransition = func(x Transition) {
+		t.trace("%10v  %s %s: %v -> %v (%d): %s", x.At.Sub(Epoch), x.Router.director.Name, x.Router.Config.Name, x.From, x.To,
+			x.Priority, x.Reason)
+	}
+	t.build()
+	t.elections = t.n.Elections()
+	t.served = make([]time.Time, len(t.elections))
+	t.n.OnStep = t.watch
+	return t
+}
+
+// oneIn is true once in n times.
+func (t *trial) oneIn(n int) bool { return t.r.IntN(n) == 0 }
+
+func (t *trial) upTo(d time.Duration) time.Duration { return time.Duration(t.r.Int64N(int64(d) + 1)) }
+
+func pick[T any](t *trial, list ...T) T { return list[t.r.IntN(len(list))] }
+
+// build chooses directors, virtual routers and what they depend on.
+func (t *trial) build() {
+	n := t.n
+	version := pick[uint8](t, 3, 3, 2)
+	interval := pick(t, 10*time.Millisecond, 100*time.Millisecond, time.Second)
+	if version == 2 {
+		interval = time.Second
+	}
+	learned := version == 3 && t.oneIn(4)
+	t.grouped = t.oneIn(3)
+	routers := 1 + t.r.IntN(2)
+	if t.grouped {
+		routers = 2
+	}
+	t.kind = fmt.Sprintf("VRRPv%d", version)
+	if t.grouped {
+		t.kind += ", sync group"
+	}
+	allPreempt, equal, owner := t.oneIn(2), t.oneIn(4), version == 3 && t.oneIn(10)
+	tracked := t.oneIn(2)
+	for i := range 2 + t.r.IntN(2) {
+		d := n.Add(fmt.Sprintf("lb%d", i+1))
+		d.Rate = 0.99 + 0.02*t.r.Float64()
+		priority := uint8(1 + t.r.IntN(254))
+		if equal {
+			priority = 100
+		}
+		if owner && i == 0 {
+			priority = 255
+		}
+		own := interval
+		if learned {
+			own *= time.Duration(1 + t.r.IntN(3))
+		}
+		t.interval = max(t.interval, own)
+		preempt, handover := allPreempt || t.oneIn(2), !t.oneIn(4)
+		delay, startup := time.Duration(0), time.Duration(0)
+		if t.oneIn(8) {
+			delay = t.upTo(5 * interval)
+		}
+		if t.oneIn(8) {
+			startup = t.upTo(5 * interval)
+		}
+		t.delayed, t.startup = max(t.delayed, delay), max(t.startup, startup)
+		for k := range routers {
+			c := vrrp.Config{
+				Name: fmt.Sprintf("vr%d", k+1), Interface: fmt.Sprintf("eth%d", k), ID: uint8(k + 1), Version: version,
+				Priority: priority, Interval: own, Preempt: preempt, PreemptDelay: delay, StartupDelay: startup,
+				Handover: handover, Lease: 5 * own,
+			}
+			r := Router{Config: c, Source: address(i)}
+			if t.grouped {
+				r.Group = "all"
+			}
+			if tracked {
+				r.Tracked = []Weighted{
+					{Tracked{"script", "a"}, pick(t, -100, -20, 50)},
+					{Tracked{"process", "b"}, 0},
+				}
+			}
+			d.Add(r)
+		}
+	}
+	// Every skew at its most, clocks that are slow by 1 %, and an advert that was on its way.
+	n.Loss = pick(t, 0, 0.05, 0.3)
+	n.Duplicate, n.Late = pick(t, 0, 0.2), pick(t, 0, 0.2)
+	n.MinDelay, n.MaxDelay, n.LateBy = interval/10000, interval/50, 2*interval
+	t.bound = t.masterDown() + t.startup + n.MaxDelay
+	if n.Late > 0 {
+		t.bound += n.LateBy
+	}
+}
+
+// masterDown is the longest master-down interval there can be, by the slowest clock.
+func (t *trial) masterDown() time.Duration {
+	skew := t.interval
+	if t.n.Directors[0].Routers[0].Config.Version == 2 {
+		skew = time.Second
+	}
+	return (3*t.interval + skew) * 102 / 100
+}
+
+// settle is how long the network may take, once quiet, until there is one master.
+func (t *trial) settle() time.Duration {
+	d := t.masterDown() + t.startup + t.n.MaxDelay
+	if t.grouped {
+		d *= 2
+	}
+	return d
+}
+
+// watch measures the times without a master.
+func (t *trial) watch() {
+	for i, e := range t.elections {
+		now := t.n.Now()
+		if !slices.ContainsFunc(e, able) || slices.ContainsFunc(e, func(r *Router) bool {
+			return r.isMaster() && !r.director.stalled
+		}) {
+			t.served[i] = now
+			continue
+		}
+		since := t.served[i]
+		if t.disturbed.After(since) {
+			since = t.disturbed
+		}
+		gap := now.Sub(since)
+		if t.gap = max(t.gap, gap); gap > t.bound && t.failure == nil {
+			t.failure = fmt.Errorf("%v: no master of %s for %v, the bound is %v", now.Sub(Epoch), e[0].Config.Name, gap, t.bound)
+		}
+	}
+}
+
+// able reports whether a router could be master, and so could all of its sync group.
+func able(r *Router) bool {
+	for _, o := range r.director.Routers {
+		if s := o.State(); (o == r || r.Group != "") && s != vrrp.Backup && s != vrrp.Master {
+			return false
+		}
+	}
+	return !r.director.stalled && !r.director.stopping
+}
+
+// run is chance first, and then peace.
+func (t *trial) run() error {
+	t.disturbed = Epoch
+	for _, d := range t.n.Directors {
+		d.Boot()
+	}
+	end := Epoch.Add(40 * t.interval)
+	for t.n.Now().Before(end) {
+		t.n.Run(t.n.Now().Add(t.upTo(4 * t.interval)))
+		t.fault()
+	}
+	t.n.Run(t.n.Now().Add(8 * t.interval)) // who is stopping has stopped, what is held up goes on
+	t.peace()
+	t.n.Run(t.n.Now().Add(t.n.LateBy)) // what was on its way
+	t.disturbed = t.n.Now()
+	if err := t.quiet(); err != nil {
+		return err
+	}
+	return t.failure
+}
+
+// fault does one thing that nobody wants.
+func (t *trial) fault() {
+	d := pick(t, t.n.Directors...)
+	segment := pick(t, d.Routers...).Config.Interface
+	what := t.r.IntN(13)
+	t.trace("%10v  fault %d on %s %s", t.n.Now().Sub(Epoch), what, d.Name, segment)
+	t.disturbed = t.n.Now()
+	switch what {
+	case 0:
+		d.Crash()
+	case 1, 2:
+		d.Boot()
+	case 3:
+		d.Stop()
+	case 4:
+		t.n.Partition(segment, []*Director{d})
+	case 5:
+		t.n.Deafen(segment, d, pick(t, t.n.Directors...))
+	case 6, 7:
+		t.n.Heal("")
+	case 8:
+		d.Stall()
+		t.n.At(t.n.Now().Add(t.upTo(8*t.interval)), func() {
+			t.disturbed = t.n.Now()
+			d.Resume()
+		})
+	case 9:
+		d.SetUnready(pick(t, "", "no real server is up"))
+	case 10:
+		d.SetLink(segment, t.oneIn(2))
+	case 11:
+		d.Track(Tracked{"script", "a"}, t.oneIn(2))
+	case 12:
+		d.Track(Tracked{"process", "b"}, t.oneIn(2))
+	}
+}
+
+// peace ends every fault but some: a director may be dead, unready or without a link for good.
+func (t *trial) peace() {
+	t.trace("%10v  peace", t.n.Now().Sub(Epoch))
+	t.disturbed = t.n.Now()
+	t.n.Loss, t.n.Duplicate, t.n.Late = 0, 0, 0
+	t.n.Heal("")
+	for i, d := range t.n.Directors {
+		d.Resume()
+		if i > 0 && t.oneIn(3) {
+			continue
+		}
+		if !d.running || t.oneIn(4) {
+			d.Boot()
+		}
+		d.Well()
+	}
+}
+
+// quiet checks what must be true from now on.
+func (t *trial) quiet() error {
+	start := t.n.Now()
+	end := start.Add(t.settle())
+	last := start
+	step := t.n.OnStep
+	t.n.OnStep = func() {
+		step()
+		for _, e := range t.elections {
+			if m := count(e, (*Router).isMaster); m != 1 && slices.ContainsFunc(e, able) {
+				last = t.n.Now()
+			}
+		}
+	}
+	t.n.Run(end)
+	t.settled = last.Sub(start)
+	// The old master lingers, and preempt_delay runs.
+	t.n.Run(t.n.Now().Add(min(t.interval, 300*time.Millisecond)*102/100 + 5*t.interval))
+	for range 2 {
+		var wrong error
+		t.n.OnStep = func() {
+			step()
+			if wrong == nil {
+				wrong = t.unique()
+			}
+		}
+		t.n.Run(t.n.Now().Add(20 * t.interval))
+		if wrong != nil {
+			return fmt.Errorf("after %v of quiet: %w", t.n.Now().Sub(start), wrong)
+		}
+		// Preemption at the end of preempt_delay is a change of masters.
+		t.n.OnStep = step
+		t.n.Run(t.n.Now().Add(t.delayed + t.settle()))
+	}
+	return t.right()
+}
+
+// unique says where there is not one master, and one holder.
+func (t *trial) unique() error {
+	for _, e := range t.elections {
+		want := 0
+		if slices.ContainsFunc(e, able) {
+			want = 1
+		}
+		if m := count(e, (*Router).isMaster); m != want {
+			return fmt.Errorf("%d masters of %s", m, e[0].Config.Name)
+		}
+		if h := count(e, (*Router).Holds); h != want {
+			return fmt.Errorf("%d holders of %s", h, e[0].Config.Name)
+		}
+	}
+	return nil
+}
+
+// right says where the wrong one is master.
+func (t *trial) right() error {
+	var first *Router
+	for _, e := range t.elections {
+		at := slices.IndexFunc(e, (*Router).isMaster)
+		if at < 0 {
+			continue
+		}
+		m := e[at]
+		if first == nil {
+			first = m
+		}
+		if t.grouped && m.director != first.director {
+			return fmt.Errorf("%s has %s and %s has %s of one sync group", first.director.Name, first.Config.Name,
+				m.director.Name, m.Config.Name)
+		}
+		if t.grouped || m.director.unready != "" {
+			continue
+		}
+		for _, r := range e {
+			if able(r) && r.director.unready == "" && r.Config.Preempt && r.priority > m.priority {
+				return fmt.Errorf("%s is master of %s with priority %d, beside %s with %d", m.director.Name, m.Config.Name,
+					m.priority, r.director.Name, r.priority)
+			}
+		}
+	}
+	return nil
+}
