@@ -48,12 +48,8 @@ func newDemoCommand() *cobra.Command {
 				}
 				return nil
 			}
-			if d.binary == "" {
-				self, err := os.Executable()
-				if err != nil {
-					return err
-				}
-				d.binary = filepath.Join(filepath.Dir(self), "holdfast")
+			if d.binary, err = holdfastBinary(d.binary); err != nil {
+				return err
 			}
 			d.trouble = cmd.ErrOrStderr()
 			d.out = &table{out: out, start: time.Now()}
@@ -70,6 +66,15 @@ func newDemoCommand() *cobra.Command {
 	flags.BoolVar(&listOnly, "list", false, "list the scenarios and run none")
 	flags.BoolVar(&asJSON, "json", false, "print JSON, at the end")
 	return cmd
+}
+
+// holdfastBinary is the holdfast to run: what was asked for, or the one beside this program.
+func holdfastBinary(asked string) (string, error) {
+	if asked != "" {
+		return asked, nil
+	}
+	self, err := os.Executable()
+	return filepath.Join(filepath.Dir(self), "holdfast"), err
 }
 
 // choose returns the scenarios that are named, or whose set-up is, in their own order.

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package netlab
+
+import (
+	"context"
+	"fmt"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Frame is an Ethernet frame on a LAN, and when the kernel saw it.
+type Frame struct {
+	At   time.Time
+	Data []byte // valid until the next one
+}
+
+const (
+	protocolAll   = unix.ETH_P_ALL>>8 | unix.ETH_P_ALL<<8&0xff00 // in network byte order
+	captureBuffer = 16 << 20                                     // bytes
+)
+
+// Capture calls f for every frame that is sent to all on the LAN, multicast and broadcast, until ctx ends. Ready is
+// closed once nothing is missed any more.
+func (l *LAN) Capture(ctx context.Context, ready chan<- struct{}, f func(Frame)) error {
+	var fd int
+	err := l.Do(func() (err error) {
+		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocolAll)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("capture on %s: %w", l.Name, err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	for _, err := range []error{
+		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocolAll, Ifindex: l.bridge.Attrs().Index}),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, captureBuffer),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000}),
+	} {
+		if err != nil {
+			return fmt.Errorf("capture on %s: %w", l.Name, err)
+		}
+	}
+	close(ready)
+	b, control := make([]byte, 2048), make([]byte, 64)
+	for ctx.Err() == nil {
+		n, controlLen, _, _, err := unix.Recvmsg(fd, b, control, 0)
+		switch err {
+		case nil:
+			f(Frame{At: stamp(control[:controlLen]), Data: b[:n]})
+		case unix.EAGAIN, unix.EINTR:
+		default:
+			return fmt.Errorf("capture on %s: %w", l.Name, err)
+		}
+	}
+	return nil
+}
+
+// stamp reads the kernel's time out of a control message.
+func stamp(control []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err == nil {
+		for _, m := range messages {
+			if m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
+				ts := (*unix.Timespec)(unsafe.Pointer(unsafe.SliceData(m.Data)))
+				return time.Unix(ts.Unix())
+			}
+		}
+	}
+	return time.Now()
+}
