@@ -118,7 +118,7 @@ func (s subject) run(ctx context.Context, out io.Writer, all []contender, rounds
 	order := slices.Clone(all)
 	for range rounds {
 		for _, c := range order {
-			b := &bench{contender: c}
+			b := &bench{contender: c, settle: settled, watch: watched}
 			figures, err := b.run(ctx, s.measure)
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
@@ -158,16 +158,16 @@ func median(all []figure, name string) float64 {
 // A bench is a pair of directors on fresh hosts.
 type bench struct {
 	contender
+	settle time.Duration // before it is watched
+	watch  time.Duration
 	wire   *wire
 	master *benchHost
 	backup *benchHost
 }
 
-// settled is how long a director is left alone after it has become master, with its second burst of announcements, before
-// it counts as quiet; watched is for how long it is then watched.
 const (
-	settled = 7 * time.Second
-	watched = 10 * time.Second
+	settled = 7 * time.Second  // with its second burst of announcements, a new master is quiet after this
+	watched = 10 * time.Second // for how long it is watched then
 )
 
 func (b *bench) run(ctx context.Context, measure func(context.Context, *bench) ([]figure, error)) (figures []figure, err error) {
@@ -210,7 +210,7 @@ func (b *bench) begin(ctx context.Context, routers []benchRouter, interval time.
 	if err := b.backup.start(ctx, b.contender, routers, 100, interval); err != nil {
 		return err
 	}
-	return pause(ctx, settled)
+	return pause(ctx, b.settle)
 }
 
 // masterOf waits until a host sends adverts of all routers and has announced all addresses.
@@ -285,7 +285,7 @@ func (b *bench) routers(ctx context.Context, n int, interval time.Duration) ([]f
 		return nil, err
 	}
 	began := time.Now()
-	if err := pause(ctx, watched); err != nil {
+	if err := pause(ctx, b.watch); err != nil {
 		return nil, err
 	}
 	after, err := cpu()
@@ -309,7 +309,7 @@ func (b *bench) routers(ctx context.Context, n int, interval time.Duration) ([]f
 			figure{"CPU of the " + role, "ms/s", (after[i] - before[i]).Seconds() * 1000 / took.Seconds()},
 			figure{"memory of the " + role, "MiB", float64(m) / (1 << 20)})
 	}
-	figures = append(figures, figure{"adverts missed in 10 s", "", float64(missed)},
+	figures = append(figures, figure{"adverts missed while watched", "", float64(missed)},
 		figure{"longest pause between two adverts", "ms", longest.Seconds() * 1000})
 	last, _, all, announced, err := b.fail(routers)
 	return append(figures,
