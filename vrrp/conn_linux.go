@@ -18,14 +18,15 @@ import (
 // doubles it, and takes at least 512 for a packet, so that drainAll reads all.
 const receiveBuffer = 1 << 20
 
-// rawConn is a raw socket on one interface for one virtual router. Adverts of others are left to the kernel's filter.
+// rawConn is one virtual router's share of a raw socket.
 type rawConn struct {
-	f      *os.File
-	rc     syscall.RawConn
+	n      *Network
+	port   *port
+	id     uint8
 	source netip.Addr
-	index  int
 	frames *frameConn // multicast leaves through it, from the virtual MAC address; nil: as any other packet
-	in     inbound
+	ready  chan struct{}
+	queue  queue // guarded by port.mu
 }
 
 // Dial opens the connection of a virtual router.
@@ -38,8 +39,9 @@ func (n *Network) Dial(c Config) (Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := openRaw(c, index, source)
-	if err != nil {
+	conn := &rawConn{n: n, id: c.ID, source: source, ready: make(chan struct{}, 1)}
+	key := portKey{device: c.Interface, index: index, family6: c.Family6(), unicast: c.Unicast.Enabled(), hops: c.hops()}
+	if err := n.attach(conn, key); err != nil {
 		return nil, fmt.Errorf("open VRRP socket on %s: %w%s", c.Interface, err, hint(err))
 	}
 	if !c.VMAC || c.Unicast.Enabled() {
@@ -57,28 +59,6 @@ func hint(err error) string {
 		return " (holdfast needs CAP_NET_RAW and CAP_NET_ADMIN)"
 	}
 	return ""
-}
-
-func openRaw(c Config, index int, source netip.Addr) (*rawConn, error) {
-	domain, options := unix.AF_INET, options4
-	if c.Family6() {
-		domain, options = unix.AF_INET6, options6
-	}
-	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
-	if err != nil {
-		return nil, err
-	}
-	if err := configure(fd, c, options(fd, c, index)); err != nil {
-		_ = unix.Close(fd)
-		return nil, err
-	}
-	f, rc, err := toFile(fd, "vrrp")
-	if err != nil {
-		return nil, err
-	}
-	conn := &rawConn{f: f, rc: rc, source: source, index: index}
-	conn.in.init(c.Family6())
-	return conn, nil
 }
 
 // toFile hands a socket over to the runtime's poller.
@@ -103,10 +83,10 @@ func setInt(name string, fd, level, opt, value int) option {
 }
 
 // configure sets everything that a socket for adverts needs before its first packet.
-func configure(fd int, c Config, family []option) error {
+func configure(fd int, key portKey, family []option) error {
 	steps := append([]option{
-		{"filter by id", func() error { return filterID(fd, c.ID, c.Family6()) }},
-		{"bind to interface", func() error { return unix.BindToDevice(fd, c.Interface) }},
+		{"filter by id", func() error { return filterIDs(fd, nil, key.family6) }},
+		{"bind to interface", func() error { return unix.BindToDevice(fd, key.device) }},
 		setInt("set priority", fd, unix.SOL_SOCKET, unix.SO_PRIORITY, 6),
 		{"set receive buffer", func() error {
 			err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
@@ -128,18 +108,17 @@ func configure(fd int, c Config, family []option) error {
 	return nil
 }
 
-// filterID makes the kernel drop adverts of other virtual routers before they are queued. Over IPv4 the filter sees the
+// filterIDs makes the kernel drop adverts of other virtual routers before they are queued. Over IPv4 the filter sees the
 // IP header.
-func filterID(fd int, id uint8, family6 bool) error {
-	load := []bpf.Instruction{bpf.LoadMemShift{Off: 0}, bpf.LoadIndirect{Off: 1, Size: 1}}
+func filterIDs(fd int, ids []uint8, family6 bool) error {
+	instructions := []bpf.Instruction{bpf.LoadMemShift{Off: 0}, bpf.LoadIndirect{Off: 1, Size: 1}}
 	if family6 {
-		load = []bpf.Instruction{bpf.LoadAbsolute{Off: 1, Size: 1}}
+		instructions = []bpf.Instruction{bpf.LoadAbsolute{Off: 1, Size: 1}}
 	}
-	program, err := bpf.Assemble(append(load,
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(id), SkipFalse: 1},
-		bpf.RetConstant{Val: 0xffff},
-		bpf.RetConstant{Val: 0},
-	))
+	for _, id := range ids { // a jump may be longer than its 8 bits can say, so each has its own return
+		instructions = append(instructions, bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(id), SkipFalse: 1}, bpf.RetConstant{Val: 0xffff})
+	}
+	program, err := bpf.Assemble(append(instructions, bpf.RetConstant{Val: 0}))
 	if err != nil {
 		return err
 	}
@@ -161,11 +140,11 @@ func (c *Config) hops() int {
 }
 
 // options4 is what only an IPv4 socket needs.
-func options4(fd int, c Config, index int) []option {
-	mreq := &unix.IPMreqn{Multiaddr: groupIPv4.As4(), Ifindex: int32(index)}
+func options4(fd int, key portKey) []option {
+	mreq := &unix.IPMreqn{Multiaddr: groupIPv4.As4(), Ifindex: int32(key.index)}
 	options := []option{
-		setInt("set TTL", fd, unix.IPPROTO_IP, unix.IP_TTL, c.hops()),
-		setInt("set multicast TTL", fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, c.hops()),
+		setInt("set TTL", fd, unix.IPPROTO_IP, unix.IP_TTL, key.hops),
+		setInt("set multicast TTL", fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, key.hops),
 		setInt("turn multicast loop off", fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0),
 		setInt("receive own groups only", fd, unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0),
 		{"set multicast interface", func() error {
@@ -173,7 +152,7 @@ func options4(fd int, c Config, index int) []option {
 		}},
 		setInt("set type of service", fd, unix.IPPROTO_IP, unix.IP_TOS, tos),
 	}
-	if !c.Unicast.Enabled() {
+	if !key.unicast {
 		options = append(options, option{"join group", func() error {
 			return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, mreq)
 		}})
@@ -183,50 +162,47 @@ func options4(fd int, c Config, index int) []option {
 
 // options6 is what only an IPv6 socket needs. The header does not come with what it reads, so the hop limit and the
 // destination are asked for beside it.
-func options6(fd int, c Config, index int) []option {
+func options6(fd int, key portKey) []option {
 	options := []option{
-		setInt("set hop limit", fd, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, c.hops()),
-		setInt("set multicast hop limit", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, c.hops()),
+		setInt("set hop limit", fd, unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS, key.hops),
+		setInt("set multicast hop limit", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, key.hops),
 		setInt("turn multicast loop off", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_LOOP, 0),
 		setInt("receive own groups only", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0),
-		setInt("set multicast interface", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, index),
+		setInt("set multicast interface", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, key.index),
 		setInt("set traffic class", fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, tos),
 		setInt("receive hop limits", fd, unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1),
 		setInt("receive destinations", fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1),
 	}
-	if !c.Unicast.Enabled() {
+	if !key.unicast {
 		options = append(options, option{"join group", func() error {
 			return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, &unix.IPv6Mreq{
-				Multiaddr: groupIPv6.As16(), Interface: uint32(index),
+				Multiaddr: groupIPv6.As16(), Interface: uint32(key.index),
 			})
 		}})
 	}
 	return options
 }
 
-// Wait implements Conn.
-func (c *rawConn) Wait() error { return c.rc.Read(somethingThere) }
-
-// somethingThere looks without taking.
-func somethingThere(fd uintptr) bool {
-	_, _, errno := unix.Syscall6(unix.SYS_RECVFROM, fd, 0, 0, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
-	return errno != unix.EAGAIN
-}
+// Ready implements Conn.
+func (c *rawConn) Ready() <-chan struct{} { return c.ready }
 
 // Read implements Conn. The kernel has checked the IP header, and cut off what padded a short frame.
 func (c *rawConn) Read(b []byte) (int, Header, error) {
-	if err := c.rc.Control(c.in.receive); err != nil {
-		return 0, Header{}, err
-	}
-	switch c.in.errno {
-	case 0:
-	case unix.EAGAIN, unix.EINTR:
+	p := c.port
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pump(c, drainAll)
+	if c.queue.n == 0 {
+		if p.err != nil {
+			return 0, Header{}, p.err
+		}
 		return 0, Header{}, ErrNothing
-	default:
-		return 0, Header{}, fmt.Errorf("read advert: %w", c.in.errno)
 	}
-	payload, h := c.in.packet()
-	return copy(b, payload), h, nil
+	r := c.queue.take()
+	if c.queue.n > 0 {
+		poke(c.ready)
+	}
+	return copy(b, r.b), r.h, nil
 }
 
 // Write implements Conn. A full send buffer is an error, not a wait. What does not fit a frame goes out in fragments, and
@@ -238,14 +214,14 @@ func (c *rawConn) Write(b []byte, dst netip.Addr) error {
 		}
 	}
 	var err error
-	if cerr := c.rc.Control(func(fd uintptr) {
+	if cerr := c.port.rc.Control(func(fd uintptr) {
 		if dst.Is6() {
-			info := unix.Inet6Pktinfo{Addr: c.source.As16(), Ifindex: uint32(c.index)}
-			to := unix.SockaddrInet6{Addr: dst.As16(), ZoneId: uint32(c.index)}
+			info := unix.Inet6Pktinfo{Addr: c.source.As16(), Ifindex: uint32(c.port.key.index)}
+			to := unix.SockaddrInet6{Addr: dst.As16(), ZoneId: uint32(c.port.key.index)}
 			err = unix.Sendmsg(int(fd), b, unix.PktInfo6(&info), &to, unix.MSG_DONTWAIT)
 			return
 		}
-		info := unix.Inet4Pktinfo{Ifindex: int32(c.index), Spec_dst: c.source.As4()}
+		info := unix.Inet4Pktinfo{Ifindex: int32(c.port.key.index), Spec_dst: c.source.As4()}
 		err = unix.Sendmsg(int(fd), b, unix.PktInfo4(&info), &unix.SockaddrInet4{Addr: dst.As4()}, unix.MSG_DONTWAIT)
 	}); cerr != nil {
 		return cerr
@@ -261,7 +237,7 @@ func (c *rawConn) Source() netip.Addr { return c.source }
 
 // Close implements Conn.
 func (c *rawConn) Close() error {
-	err := c.f.Close()
+	err := c.n.detach(c)
 	if c.frames != nil {
 		err = errors.Join(err, c.frames.f.Close())
 	}

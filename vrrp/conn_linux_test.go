@@ -42,21 +42,21 @@ func dial(t *testing.T, h *netlab.Host, n *Network, c Config) Conn {
 // read waits for the next packet, 5 s at most.
 func read(t *testing.T, c Conn) ([]byte, Header) {
 	t.Helper()
-	timeout := time.AfterFunc(5*time.Second, func() { _ = c.Close() })
-	defer timeout.Stop()
+	timeout := time.After(5 * time.Second)
 	for {
-		if err := c.Wait(); err != nil {
-			t.Fatalf("nothing to read: %v", err)
-		}
 		var b [maxPacket]byte
 		n, h, err := c.Read(b[:])
-		if errors.Is(err, ErrNothing) {
-			continue
+		if err == nil {
+			return b[:n], h
 		}
-		if err != nil {
+		if !errors.Is(err, ErrNothing) {
 			t.Fatal(err)
 		}
-		return b[:n], h
+		select {
+		case <-c.Ready():
+		case <-timeout:
+			t.Fatal("nothing to read")
+		}
 	}
 }
 
@@ -158,24 +158,29 @@ func TestOnlyOurAdvertsAreRead(t *testing.T) {
 	}
 }
 
-func TestCloseEndsWait(t *testing.T) {
+func TestClose(t *testing.T) {
 	_, port, n := oneHost(t)
 	c := dial(t, port.Host, n, config())
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
+	other := config()
+	other.ID = 52
+	o := dial(t, port.Host, n, other)
+	if c.(*rawConn).port != o.(*rawConn).port {
+		t.Error("two routers of one interface have two sockets")
+	}
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	select {
-	case err := <-ended:
-		if err == nil {
-			t.Error("wait ends without an error")
-		}
-	case <-time.After(5 * time.Second):
-		t.Error("wait goes on")
+	if err := o.Write(unhex(t, advert100), groupIPv4); err != nil {
+		t.Errorf("the other one: %v", err)
 	}
-	if err := c.Write(nil, groupIPv4); err == nil {
+	if err := o.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := o.Write(unhex(t, advert100), groupIPv4); err == nil {
 		t.Error("write after close: no error")
+	}
+	if len(n.ports) != 0 {
+		t.Errorf("left: %v", n.ports)
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -266,24 +265,13 @@ func (w *world) conn() *fakeConn {
 
 func (c *fakeConn) Source() netip.Addr { return c.source }
 
-func (c *fakeConn) Wait() error {
-	for len(c.in) == 0 && !c.endless {
-		select {
-		case <-c.arrived:
-		case <-c.closed:
-			return net.ErrClosed
-		}
-	}
-	select {
-	case <-c.closed:
-		return net.ErrClosed
-	default:
-		return nil
-	}
-}
+func (c *fakeConn) Ready() <-chan struct{} { return c.arrived }
 
 func (c *fakeConn) Read(b []byte) (int, Header, error) {
 	time.Sleep(c.slow)
+	if len(c.in) > 1 || c.endless {
+		poke(c.arrived)
+	}
 	select {
 	case d := <-c.in:
 		return copy(b, d.b), d.h, d.err

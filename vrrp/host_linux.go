@@ -35,6 +35,9 @@ type Network struct {
 	watchers  map[int]func()
 	watcher   int // the next one's number
 
+	portMu sync.Mutex // guards ports, whose making may block
+	ports  map[portKey]*port
+
 	arpMu sync.Mutex // guards arps, whose making may block
 	arps  map[string]*announcer
 }
@@ -58,7 +61,7 @@ func OpenNetwork(log *slog.Logger) (*Network, error) {
 		handle.Close()
 		return nil, fmt.Errorf("open rtnetlink: %w", err)
 	}
-	n := &Network{log: log, handle: handle, watchers: make(map[int]func()), virtual: make(map[netip.Addr]bool), arps: make(map[string]*announcer)}
+	n := &Network{log: log, handle: handle, watchers: make(map[int]func()), virtual: make(map[netip.Addr]bool), arps: make(map[string]*announcer), ports: make(map[portKey]*port)}
 	if err := n.read(); err != nil {
 		handle.Close()
 		return nil, err

@@ -97,7 +97,6 @@ func (i *Instance) usable(fault string) error {
 		return err
 	}
 	i.conn, i.index = conn, index
-	i.wg.Go(func() { i.listen(conn) })
 	i.machine.SetParams(i.now(), i.params(conn.Source()))
 	return nil
 }

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// Conn carries the adverts of one virtual router. Only Wait blocks, so that the one goroutine which reads and writes
+// Conn carries the adverts of one virtual router. Nothing of it blocks, so that the one goroutine which reads and writes
 // sees all that has arrived before it acts on a timer.
 type Conn interface {
-	// Wait blocks until there is something to read, or until Close.
-	Wait() error
+	// Ready has a value when there may be something to read.
+	Ready() <-chan struct{}
 	// Read returns the payload of the next packet in b, or ErrNothing.
 	Read(b []byte) (n int, h Header, err error)
 	// Write sends b to dst.
@@ -97,9 +97,7 @@ type Instance struct {
 	machine  *Machine
 	told     cause // the reason that was published last
 	conn     Conn
-	index    int           // of the link that conn is bound to
-	readable chan struct{} // a connection has something to read
-	quit     chan struct{} // closed when Run ends
+	index    int // of the link that conn is bound to
 	wg       sync.WaitGroup
 	reopened time.Time // after a read error
 	retry    time.Time // when to try again what keeps us in fault; zero: nothing to try
@@ -117,7 +115,7 @@ const retryEvery = time.Second
 func NewInstance(in Input, o Options) *Instance {
 	o.Log = o.Log.With("virtual_router", in.Config.Name)
 	i := &Instance{
-		o: o, input: in, wake: make(chan struct{}, 1), readable: make(chan struct{}), quit: make(chan struct{}),
+		o: o, input: in, wake: make(chan struct{}, 1),
 		keeper: newKeeper(o.Host, o.Log),
 	}
 	i.status = Status{Name: in.Config.Name, State: Init, Config: in.Config, Refused: make(map[Refusal]uint64)}
@@ -146,7 +144,6 @@ func (i *Instance) Run(ctx context.Context) error {
 	defer i.wg.Wait()
 	defer stopKeeper()
 	defer i.close()
-	defer close(i.quit)
 	defer i.join(nil)
 
 	i.refresh(false)
@@ -161,7 +158,7 @@ func (i *Instance) Run(ctx context.Context) error {
 			i.join(nil) // the others hand over by themselves, or stay
 			now := i.now()
 			i.do(now, i.machine.Stop(now))
-		case <-i.readable:
+		case <-i.ready():
 			i.drain(drainMost)
 		case <-i.wake:
 			i.catchUp()

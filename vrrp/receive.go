@@ -46,15 +46,12 @@ func (r *reception) ration(kind string, now time.Time) (kept uint64, ok bool) {
 	return l.kept, true
 }
 
-// listen tells the loop that there is something to read. It ends when the connection is closed.
-func (i *Instance) listen(c Conn) {
-	for c.Wait() == nil {
-		select {
-		case i.readable <- struct{}{}:
-		case <-i.quit:
-			return
-		}
+// ready has a value when there may be something to read.
+func (i *Instance) ready() <-chan struct{} {
+	if i.conn == nil {
+		return nil
 	}
+	return i.conn.Ready()
 }
 
 // drain reads at most n packets.

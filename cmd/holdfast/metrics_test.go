@@ -44,18 +44,14 @@ func (noHost) Announce(vrrp.Address, vrrp.ARPFormat) error { return nil }
 func (noHost) Watch(func()) (stop func())                  { return func() {} }
 
 // oneAdvert is a connection on which one peer is heard once.
-type oneAdvert struct {
-	waited, read bool
-	closed       chan struct{}
-}
+type oneAdvert struct{ read bool }
 
-func (c *oneAdvert) Wait() error {
-	if !c.waited {
-		c.waited = true
-		return nil
+func (c *oneAdvert) Ready() <-chan struct{} {
+	ready := make(chan struct{}, 1)
+	if !c.read {
+		ready <- struct{}{}
 	}
-	<-c.closed
-	return net.ErrClosed
+	return ready
 }
 
 func (c *oneAdvert) Read(b []byte) (int, vrrp.Header, error) {
@@ -70,7 +66,7 @@ func (c *oneAdvert) Read(b []byte) (int, vrrp.Header, error) {
 
 func (c *oneAdvert) Write([]byte, netip.Addr) error { return nil }
 func (c *oneAdvert) Source() netip.Addr             { return netip.MustParseAddr("10.0.0.2") }
-func (c *oneAdvert) Close() error                   { close(c.closed); return nil }
+func (c *oneAdvert) Close() error                   { return nil }
 
 // exposition runs a director on nothing but memory and returns what its /metrics says when all has happened once.
 func exposition(t *testing.T) string {
@@ -106,7 +102,7 @@ virtual_server "web" {
 	cfg.VirtualRouters[0].Links = []vrrp.TrackedLink{{Name: "eth1", Weight: -20}}
 	d := director.New(director.Options{
 		Config: cfg, Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar), Host: noHost{},
-		Dial:      func(vrrp.Config) (vrrp.Conn, error) { return &oneAdvert{closed: make(chan struct{})}, nil },
+		Dial:      func(vrrp.Config) (vrrp.Conn, error) { return new(oneAdvert), nil },
 		OpenTable: func(context.Context) (ipvs.Table, error) { return &ipvstest.Fake{}, nil },
 	})
 	ctx, stop := context.WithCancel(t.Context())

@@ -94,18 +94,15 @@ func (h *host) set(addresses []vrrp.Address, there bool, what string) error {
 }
 
 // silence is a connection on which nobody else is.
-type silence struct {
-	closed chan struct{}
-	once   sync.Once
-}
+type silence struct{}
 
-func dialSilence(vrrp.Config) (vrrp.Conn, error) { return &silence{closed: make(chan struct{})}, nil }
+func dialSilence(vrrp.Config) (vrrp.Conn, error) { return silence{}, nil }
 
-func (s *silence) Wait() error                           { <-s.closed; return net.ErrClosed }
-func (s *silence) Read([]byte) (int, vrrp.Header, error) { return 0, vrrp.Header{}, vrrp.ErrNothing }
-func (s *silence) Write([]byte, netip.Addr) error        { return nil }
-func (s *silence) Source() netip.Addr                    { return netip.MustParseAddr("10.0.0.2") }
-func (s *silence) Close() error                          { s.once.Do(func() { close(s.closed) }); return nil }
+func (silence) Ready() <-chan struct{}                { return nil }
+func (silence) Read([]byte) (int, vrrp.Header, error) { return 0, vrrp.Header{}, vrrp.ErrNothing }
+func (silence) Write([]byte, netip.Addr) error        { return nil }
+func (silence) Source() netip.Addr                    { return netip.MustParseAddr("10.0.0.2") }
+func (silence) Close() error                          { return nil }
 
 // site is a director with everything that it works on.
 type site struct {
