@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
@@ -101,15 +100,14 @@ func header(out io.Writer, binary string, rounds int) {
 		line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 		return line
 	}
-	var uts unix.Utsname
-	_ = unix.Uname(&uts)
+	kernel, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	fmt.Fprintf(out, `# Benchmarks
 
 Made by `+"`bin/holdfast-lab bench`"+` on %s: %s beside %s, on Linux %s with %d processors, in network namespaces, in turns,
 %d rounds; the figures are medians. The ratio is holdfast's figure to keepalived's: below 1 is better for holdfast. Memory is
 the proportional set size of all processes.
 `, time.Now().UTC().Format(time.DateOnly), version(binary, "version"), version("keepalived", "--version"),
-		unix.ByteSliceToString(uts.Release[:]), runtime.NumCPU(), rounds)
+		strings.TrimSpace(string(kernel)), runtime.NumCPU(), rounds)
 }
 
 // run measures all contenders in turns, changing who goes first.
