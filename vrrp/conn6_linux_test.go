@@ -23,12 +23,6 @@ var (
 	linkLocalB = addr("fe80::68:66ff:fe00:102")
 )
 
-func config6() Config {
-	c := config()
-	overIPv6(&c)
-	return c
-}
-
 // advert6 is of one address, from linkLocalA to the group; only the checksum is not looked at.
 const advert6 = "31 33 64 01  0064 0000  fe800000000000000000000000000100"
 
@@ -70,7 +64,7 @@ func settle(t *testing.T, h *netlab.Host) {
 func TestIPv6MulticastOnTheWire(t *testing.T) {
 	lan, a, b := twoHosts(t)
 	wire := watch(t, lan.Host, "br0")
-	sender, receiver := dial(t, a.Host, network(t, a.Host), config6()), dial(t, b.Host, network(t, b.Host), config6())
+	sender, receiver := dial(t, a.Host, network(t, a.Host), v6()), dial(t, b.Host, network(t, b.Host), v6())
 	if sender.Source() != linkLocalA {
 		t.Errorf("sends from %v", sender.Source())
 	}
@@ -110,7 +104,7 @@ func TestIPv6UnicastOnTheWire(t *testing.T) {
 			settle(t, a.Host)
 			settle(t, b.Host)
 			wire := watch(t, b.Host, "eth0")
-			c := config6()
+			c := v6()
 			c.Unicast = Unicast{Source: addr(tt.a), Peers: addrs(tt.b), TTL: 64, MinTTL: 60}
 			sender := dial(t, a.Host, network(t, a.Host), c)
 			c.Unicast.Source, c.Unicast.Peers = addr(tt.b), addrs(tt.a)
@@ -133,7 +127,7 @@ func TestIPv6UnicastOnTheWire(t *testing.T) {
 // The kernel keeps adverts of other virtual routers; the hop limit of ours is what it was on the wire.
 func TestIPv6AdvertsAreFilteredByID(t *testing.T) {
 	_, a, b := twoHosts(t)
-	receiver := dial(t, a.Host, network(t, a.Host), config6())
+	receiver := dial(t, a.Host, network(t, a.Host), v6())
 	other := unhex(t, advert6)
 	other[1] = 52
 	throw(t, b.Host, appendFrame(nil, b.MAC, linkLocalB, groupIPv6, other))
@@ -187,7 +181,7 @@ func TestIPv6SourceOfAdverts(t *testing.T) {
 	}
 	source := func(change func(*Config)) string {
 		t.Helper()
-		c := config6()
+		c := v6()
 		change(&c)
 		var got string
 		err := h.Do(func() error {
@@ -255,7 +249,7 @@ func TestVirtualMACOnTheWire(t *testing.T) {
 			Header{Src: own, Dst: groupIPv4, TTL: 255},
 		},
 		{
-			"IPv6", config6(), groupIPv6, advert6, isVRRP6,
+			"IPv6", v6(), groupIPv6, advert6, isVRRP6,
 			"333300000012 00005e000233 86dd  6c000000 0018 70 ff fe80000000000000006866fffe000101 ff020000000000000000000000000012" + advert6,
 			Header{Src: linkLocalA, Dst: groupIPv6, TTL: 255},
 		},
@@ -294,7 +288,7 @@ func TestVirtualMACIsNotForAll(t *testing.T) {
 		t.Errorf("got %x", f.b)
 	}
 
-	c = config6()
+	c = v6()
 	c.VMAC = true
 	for n := range byte(253) {
 		a := addr("2001:db8::1").As16()
