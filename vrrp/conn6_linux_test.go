@@ -105,19 +105,19 @@ func TestIPv6UnicastOnTheWire(t *testing.T) {
 			settle(t, b.Host)
 			wire := watch(t, b.Host, "eth0")
 			c := v6()
-			c.Unicast = Unicast{Source: addr(tt.a), Peers: addrs(tt.b), TTL: 64, MinTTL: 60}
+			c.Unicast = Unicast{Source: addr(tt.a), Peers: addrs(tt.b), TTL: 61, MinTTL: 60}
 			sender := dial(t, a.Host, network(t, a.Host), c)
 			c.Unicast.Source, c.Unicast.Peers = addr(tt.b), addrs(tt.a)
 			receiver := dial(t, b.Host, network(t, b.Host), c)
 			if err := sender.Write(unhex(t, advert6), addr(tt.b)); err != nil {
 				t.Fatal(err)
 			}
-			want := "026866000102 026866000101 86dd  6c 0 ..... 0018 70 40 " + tt.wire + advert6
+			want := "026866000102 026866000101 86dd  6c 0 ..... 0018 70 3d " + tt.wire + advert6
 			if f := wire.next("advert", isVRRP6); !looks(f.b, want) {
 				t.Errorf("got %x, want %s", f.b, want)
 			}
 			payload, h := read(t, receiver)
-			if !looks(payload, advert6) || h != (Header{Src: addr(tt.a), Dst: addr(tt.b), TTL: 64}) {
+			if !looks(payload, advert6) || h != (Header{Src: addr(tt.a), Dst: addr(tt.b), TTL: 61}) {
 				t.Errorf("got %x, %+v", payload, h)
 			}
 		})

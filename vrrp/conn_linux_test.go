@@ -90,19 +90,19 @@ func TestUnicastOnTheWire(t *testing.T) {
 	_, a, b := twoHosts(t)
 	wire := watch(t, b.Host, "eth0")
 	c := config()
-	c.Unicast = Unicast{Source: own, Peers: []netip.Addr{addr("192.0.2.11")}, TTL: 64, MinTTL: 60}
+	c.Unicast = Unicast{Source: own, Peers: []netip.Addr{addr("192.0.2.11")}, TTL: 61, MinTTL: 60}
 	sender := dial(t, a.Host, network(t, a.Host), c)
 	c.Unicast.Source, c.Unicast.Peers = addr("192.0.2.11"), []netip.Addr{own}
 	receiver := dial(t, b.Host, network(t, b.Host), c)
 	if err := sender.Write(unhex(t, advert100), addr("192.0.2.11")); err != nil {
 		t.Fatal(err)
 	}
-	const want = "026866000102 026866000101 0800  45 c0 0020 .... .... 40 70 .... c000020a c000020b" + advert100
+	const want = "026866000102 026866000101 0800  45 c0 0020 .... .... 3d 70 .... c000020a c000020b" + advert100
 	if f := wire.next("advert", isVRRP); !looks(f.b[:46], want) {
 		t.Errorf("got %x", f.b)
 	}
 	payload, h := read(t, receiver)
-	if !looks(payload, advert100) || h != (Header{Src: own, Dst: addr("192.0.2.11"), TTL: 64}) {
+	if !looks(payload, advert100) || h != (Header{Src: own, Dst: addr("192.0.2.11"), TTL: 61}) {
 		t.Errorf("got %x, %+v", payload, h)
 	}
 }

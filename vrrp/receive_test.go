@@ -348,6 +348,37 @@ func TestDifferencesAreToldOnce(t *testing.T) {
 	})
 }
 
+// A checksum differs only where there is a choice.
+func TestDiffers(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		config func(*Config)
+		change func(*Advert)
+		want   difference
+	}{
+		{"nothing", func(*Config) {}, func(*Advert) {}, 0},
+		{"checksum", func(*Config) {}, func(a *Advert) { a.Checksum = Plain }, otherChecksum},
+		{"version 2", withPassword, func(*Advert) {}, 0},
+		{"IPv6, whatever is configured", func(c *Config) { overIPv6(c); c.Checksum = Plain }, func(*Advert) {}, 0},
+		{
+			"all", func(c *Config) { c.Checksum = Plain },
+			func(a *Advert) { a.Checksum, a.Interval, a.Addresses = Pseudo, 2*time.Second, addrs("192.0.2.101") },
+			otherChecksum | otherInterval | otherAddresses,
+		},
+	} {
+		c := config()
+		tt.config(&c)
+		d := from(c, higher, tt.change)
+		if c.Family6() {
+			d = from(c, higher6, tt.change)
+		}
+		a, err := Parse(d.b, d.h)
+		if got := differs(&a, &c); err != nil || got != tt.want {
+			t.Errorf("%s: got %b, %v; want %b", tt.name, got, err, tt.want)
+		}
+	}
+}
+
 func TestSameAddresses(t *testing.T) {
 	ours := []Address{vip(1), vip(2), vip(3)}
 	tests := []struct {

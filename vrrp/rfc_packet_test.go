@@ -151,6 +151,11 @@ func TestRFC528Checksum(t *testing.T) {
 	clause(t, v6(), spoil, RefusedChecksum)
 	clause(t, v3(), func(d *datagram) { *d = from(v3(), higher, func(a *Advert) { a.Checksum = Plain }) }, "")
 	clause(t, v6(), edit(2, 255), RefusedChecksum) // which makes it one of the message alone
+	c := v3()
+	c.Checksum = Plain
+	if b := sent(c, 100); fold(plainSum(b)) != 0xffff {
+		t.Errorf("got %x", b)
+	}
 }
 
 // 5.2.9: the addresses are as many as the count says, in the family of the packet.
