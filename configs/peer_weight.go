@@ -45,7 +45,7 @@ func tooSmall(here, there, w int, where string) string {
 		return fmt.Sprintf("The priority is %d here and %d on the peer (%s): weight %d never leaves less than the peer has. It takes more than %d.",
 			here, there, where, w, here-there)
 	}
-	return fmt.Sprintf("The priority is %d here and %d on the peer (%s), which is master with and without weight %d.", here, there, where, w)
+	return fmt.Sprintf("The priority is %d here and %d on the peer (%s): weight %d never decides which is higher.", here, there, where, w)
 }
 
 // comparePreemptDelay reports a delay on the director that never preempts.
@@ -61,7 +61,7 @@ func comparePreemptDelay(a, b half) {
 		}
 	}
 	a.warn(a.at(a.raw.PreemptDelay), "preempt_delay on the wrong director", fmt.Sprintf(
-		"The peer has the higher priority (%s), so this director never preempts it: preempt_delay belongs there.", place(b.at(b.raw.Priority))))
+		"The priority of the peer (%s) is never the lower one, so this director does not preempt it: preempt_delay belongs there.", place(b.at(b.raw.Priority))))
 }
 
 // foreseeable reports whether the configuration tells which priorities a router can have: what a file adds, it does not.

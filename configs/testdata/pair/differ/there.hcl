@@ -1,7 +1,7 @@
 virtual_router "web" {
   interface          = "eth0"
   id                 = 51
-  preempt_delay      = /* warning: preempt_delay on the wrong director: The peer has the higher priority (testdata/pair/differ/here.hcl:4), so this director never preempts it: preempt_delay belongs there. */ "5s"
+  preempt_delay      = /* warning: preempt_delay on the wrong director: The priority of the peer (testdata/pair/differ/here.hcl:4) is never the lower one, so this director does not preempt it: preempt_delay belongs there. */ "5s"
   checksum           = "pseudo"
   addresses          = /* warning: Different addresses: addresses at testdata/pair/differ/here.hcl:8 lacks 10.0.0.102/32: gone while that director is master. */ ["10.0.0.100/32", "10.0.0.102/32"]
   excluded_addresses = /* warning: Different excluded_addresses: excluded_addresses at testdata/pair/differ/here.hcl:1 lacks 2001:db8::1/64: gone while that director is master. */ ["2001:db8::1/64"]

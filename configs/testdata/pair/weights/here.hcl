@@ -83,6 +83,40 @@ virtual_router "owner" {
   addresses = ["10.0.0.108/32"]
   priority  = 100
   track_interface "eth1" {
-    weight = /* warning: Weight too small: The priority is 100 here and 255 on the peer (testdata/pair/weights/there.hcl:57), which is master with and without weight -20. */ -20
+    weight = /* warning: Weight too small: The priority is 100 here and 255 on the peer (testdata/pair/weights/there.hcl:57): weight -20 never decides which is higher. */ -20
+  }
+}
+virtual_router "even" {
+  interface     = "eth0"
+  id            = 60
+  priority      = /* warning: Equal priorities: priority is 100 at testdata/pair/weights/there.hcl:62 too: both wait equally long for a silent master, and if both come to be master, the one whose own address is higher stays (RFC 9568 6.4.3). Give the preferred director more. */ 100
+  preempt_delay = /* warning: preempt_delay on the wrong director: The priority of the peer (testdata/pair/weights/there.hcl:62) is never the lower one, so this director does not preempt it: preempt_delay belongs there. */ "5s"
+  addresses     = ["10.0.0.109/32"]
+}
+virtual_router "evenly" {
+  interface = "eth0"
+  id        = 61
+  priority  = /* warning: Equal priorities: priority is 100 at testdata/pair/weights/there.hcl:68 too: both wait equally long for a silent master, and if both come to be master, the one whose own address is higher stays (RFC 9568 6.4.3). Give the preferred director more. */ 100
+  addresses = ["10.0.0.110/32"]
+  track_interface "eth1" {
+    weight = -1
+  }
+}
+virtual_router "returns" { # the weight decides whether this one takes over when the other has lost its
+  interface = "eth0"
+  id        = 62
+  priority  = 95
+  addresses = ["10.0.0.111/32"]
+  track_interface "eth1" {
+    weight = -5
+  }
+}
+virtual_router "useless" {
+  interface = "eth0"
+  id        = 63
+  priority  = 95
+  addresses = ["10.0.0.112/32"]
+  track_interface "eth1" {
+    weight = /* warning: Weight too small: The priority is 95 here and 100 on the peer (testdata/pair/weights/there.hcl:82): weight -3 never decides which is higher. */ -3
   }
 }

@@ -56,3 +56,32 @@ virtual_router "owner" {
   owner     = true
   priority  = 255
 }
+virtual_router "even" {
+  interface = "eth0"
+  id        = 60
+  priority  = 100
+  addresses = ["10.0.0.109/32"]
+}
+virtual_router "evenly" {
+  interface = "eth0"
+  id        = 61
+  priority  = 100
+  addresses = ["10.0.0.110/32"]
+}
+virtual_router "returns" {
+  interface = "eth0"
+  id        = 62
+  addresses = ["10.0.0.111/32"]
+  track_interface "eth1" {
+    weight = -10
+  }
+}
+virtual_router "useless" {
+  interface = "eth0"
+  id        = 63
+  priority  = 100
+  addresses = ["10.0.0.112/32"]
+  track_interface "eth1" {
+    weight = -10
+  }
+}
