@@ -44,12 +44,11 @@ type keepalived struct {
 
 func startKeepalived(t *testing.T, h *netlab.Host, priority uint8, unicast bool) *keepalived {
 	t.Helper()
-	dir := t.TempDir()
 	peer := ""
 	if unicast {
 		peer = "unicast_src_ip 192.0.2.11\nunicast_peer {\n192.0.2.10\n}"
 	}
-	conf := fmt.Sprintf(`
+	return runKeepalived(t, h, fmt.Sprintf(`
 vrrp_instance web {
 	version 3
 	state BACKUP
@@ -62,7 +61,12 @@ vrrp_instance web {
 		192.0.2.100/24
 	}
 }
-`, priority, peer)
+`, priority, peer))
+}
+
+func runKeepalived(t *testing.T, h *netlab.Host, conf string) *keepalived {
+	t.Helper()
+	dir := t.TempDir()
 	file := filepath.Join(dir, "keepalived.conf")
 	if err := os.WriteFile(file, []byte(conf), 0o644); err != nil {
 		t.Fatal(err)

@@ -124,7 +124,7 @@ var refusals = []struct {
 	{
 		"crossed a router, unicast", byUnicast,
 		func(c Config) datagram { d := from(c, higher); d.h.TTL = 59; return d },
-		RefusedTTL, "its TTL is 59, at least 60 is asked for: it has crossed a router, or was forged",
+		RefusedTTL, "its TTL is 59, at least 60 is asked for: lower min_ttl if that is what the peer sends",
 	},
 	{
 		"over IPv6, hop limit unknown", overIPv6,

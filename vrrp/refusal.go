@@ -46,6 +46,9 @@ func (r Refusal) hint(c *Config, b []byte, h Header) string {
 		}
 		return fmt.Sprintf("it was sent to %v, this router takes multicast adverts: give both a unicast block, or none", h.Dst)
 	case RefusedTTL:
+		if c.Unicast.Enabled() {
+			return fmt.Sprintf("its TTL is %d, at least %d is asked for: lower min_ttl if that is what the peer sends", h.TTL, c.leastTTL())
+		}
 		return fmt.Sprintf("its TTL is %d, at least %d is asked for: it has crossed a router, or was forged", h.TTL, c.leastTTL())
 	case RefusedOwn:
 		return "it has the address of this router: the network loops, or the address is in use twice"
