@@ -117,7 +117,7 @@ func outlook(vr director.VirtualRouterStatus) []string {
 	case "backup":
 		list = append(list, backupOutlook(vr)...)
 		if vr.SyncGroup != "" {
-			list = append(list, fmt.Sprintf("becomes master only together with all of sync group %s", vr.SyncGroup))
+			list = append(list, fmt.Sprintf("but only together with all of sync group %s", vr.SyncGroup))
 		}
 		return list
 	}

@@ -105,6 +105,9 @@ func writeRouter(w io.Writer, vr director.VirtualRouterStatus, now time.Time, p 
 	if vr.EffectivePriority != vr.Priority {
 		priority += fmt.Sprintf(" (configured %d)", vr.Priority)
 	}
+	if vr.SyncGroup != "" {
+		priority += ", sync group " + vr.SyncGroup
+	}
 	line := fmt.Sprintf("  id %d on %s, priority %s, addresses", vr.ID, vr.Interface, priority)
 	all := slices.Concat(vr.Addresses, vr.ExcludedAddresses)
 	const more = " and 999 more"
