@@ -5,43 +5,74 @@ package vrrp
 import (
 	"fmt"
 	"net"
+	"time"
 
-	"github.com/mdlayher/arp"
-	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
 )
 
-// announcer is a socket that sends ARP on one link.
+// announcer is a socket that sends announcements on one link.
 type announcer struct {
 	link   link
-	client *arp.Client
+	mac    net.HardwareAddr
+	conn   *packet.Conn
+	router bool      // the link forwards IPv6
+	asked  time.Time // when that was read
 }
 
 // Announce implements Host. A link without hardware addresses, such as lo, needs no announcement.
 func (n *Network) Announce(a Address, f ARPFormat) error {
+	n.sendMu.Lock()
+	defer n.sendMu.Unlock()
 	c, err := n.announcer(a.Device)
+	if err == nil && c != nil {
+		if err = n.send(c, a, f); err != nil {
+			n.forget(a.Device)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("announce %v: %w", a, err)
 	}
-	if c == nil {
-		return nil
+	return nil
+}
+
+func (n *Network) send(c *announcer, a Address, f ARPFormat) error {
+	addr := a.Prefix.Addr()
+	if addr.Is6() {
+		if now := time.Now(); now.Sub(c.asked) > time.Second {
+			forwarding, err := n.rtnl.conf(c.link.index, unix.AF_INET6, iflaInet6Conf, 0)
+			if err != nil {
+				return fmt.Errorf("read forwarding: %w", err)
+			}
+			c.router, c.asked = forwarding != 0, now
+		}
+		b, err := naFrame(c.mac, addr, c.router)
+		if err != nil {
+			return err
+		}
+		return c.write(b)
 	}
 	for _, op := range f.operations() {
-		p, err := arpFrame(op, c.HardwareAddr(), a.Prefix.Addr())
+		b, err := arpFrame(op, c.mac, addr)
 		if err == nil {
-			err = c.WriteTo(p, ethernet.Broadcast)
+			err = c.write(b)
 		}
 		if err != nil {
-			n.forget(a.Device)
-			return fmt.Errorf("announce %v: %w", a, err)
+			return err
 		}
 	}
 	return nil
 }
 
+// write sends a frame. The destination in it is the one that counts.
+func (c *announcer) write(b []byte) error {
+	_, err := c.conn.WriteTo(b, &packet.Addr{HardwareAddr: net.HardwareAddr(b[:6])})
+	return err
+}
+
 // announcer returns the socket for a device, a new one if the link has been made anew or has another hardware address.
 // Protocol 0 makes it one that receives nothing. There is none, and no error, for a link without hardware addresses.
-func (n *Network) announcer(device string) (*arp.Client, error) {
+func (n *Network) announcer(device string) (*announcer, error) {
 	n.mu.Lock()
 	l, ok := n.links[device]
 	n.mu.Unlock()
@@ -51,39 +82,29 @@ func (n *Network) announcer(device string) (*arp.Client, error) {
 	case l.mac == "":
 		return nil, nil
 	}
-	n.arpMu.Lock()
-	defer n.arpMu.Unlock()
-	have := n.arps[device]
-	if have != nil && have.link.index == l.index && have.link.mac == l.mac {
-		return have.client, nil
+	if have := n.announcers[device]; have != nil {
+		if have.link.index == l.index && have.link.mac == l.mac {
+			return have, nil
+		}
+		n.forget(device)
 	}
-	if have != nil {
-		_ = have.client.Close()
-		delete(n.arps, device)
-	}
-	ifi, err := net.InterfaceByName(device)
+	mac, err := net.ParseMAC(l.mac)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := packet.Listen(ifi, packet.Raw, 0, nil)
+	conn, err := packet.Listen(&net.Interface{Index: l.index, Name: device}, packet.Raw, 0, nil)
 	if err != nil {
 		return nil, err
 	}
-	client, err := arp.New(ifi, conn)
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	n.arps[device] = &announcer{link: l, client: client}
-	return client, nil
+	a := &announcer{link: l, mac: mac, conn: conn}
+	n.announcers[device] = a
+	return a, nil
 }
 
-// forget drops a socket that failed.
+// forget drops a socket that failed, or whose link has changed.
 func (n *Network) forget(device string) {
-	n.arpMu.Lock()
-	defer n.arpMu.Unlock()
-	if a := n.arps[device]; a != nil {
-		_ = a.client.Close()
-		delete(n.arps, device)
+	if a := n.announcers[device]; a != nil {
+		_ = a.conn.Close()
+		delete(n.announcers, device)
 	}
 }

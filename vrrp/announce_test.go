@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/mdlayher/arp"
 )
 
 // play runs a schedule until d after t0 and writes down what it announces when.
@@ -21,6 +24,12 @@ func play(s *Schedule, d time.Duration) []string {
 		}
 		log = append(log, fmt.Sprint(next.Sub(t0), s.Tick(next)))
 	}
+}
+
+// turns is one link's, with the pause of a configuration.
+func turns(a Announcements) func(int, time.Time) time.Time {
+	var p pace
+	return func(_ int, now time.Time) time.Time { return p.turn("eth0", a.Interval, now) }
 }
 
 func TestSchedule(t *testing.T) {
@@ -52,12 +61,12 @@ func TestSchedule(t *testing.T) {
 		},
 		{"nothing but a second burst", Announcements{Repeat: 1, Delay: time.Second}, 1, time.Hour, []string{"1s [0]"}},
 		{"off", Announcements{}, 1, time.Hour, nil},
-		{"no addresses", usual, 0, 61 * time.Second, []string{"5s []", "1m0s []"}},
+		{"no addresses", usual, 0, 61 * time.Second, []string{"1m0s []"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var s Schedule
-			s.Begin(t0, tt.a, tt.addresses)
+			s.Begin(t0, tt.a, tt.addresses, turns(tt.a))
 			if got := play(&s, tt.until); !slices.Equal(got, tt.want) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
@@ -67,7 +76,7 @@ func TestSchedule(t *testing.T) {
 
 func TestScheduleAgain(t *testing.T) {
 	var s Schedule
-	s.Begin(t0, Announcements{Burst: 5, Repeat: 5, Delay: 5 * time.Second}, 2)
+	s.Begin(t0, Announcements{Burst: 5, Repeat: 5, Delay: 5 * time.Second}, 2, turns(Announcements{}))
 	play(&s, 20*time.Second)
 	s.Again(at(30 * time.Second))
 	want := []string{"30s [0 1]", "35s [0 1 0 1 0 1 0 1 0 1]"}
@@ -79,7 +88,8 @@ func TestScheduleAgain(t *testing.T) {
 // Once more, while a burst is running, adds nothing to it.
 func TestScheduleAgainDuringABurst(t *testing.T) {
 	var s Schedule
-	s.Begin(t0, Announcements{Burst: 3, Interval: 100 * ms}, 1)
+	a := Announcements{Burst: 3, Interval: 100 * ms}
+	s.Begin(t0, a, 1, turns(a))
 	got := play(&s, 0)
 	s.Again(at(50 * ms))
 	got = append(got, play(&s, time.Minute)...)
@@ -93,7 +103,7 @@ func TestScheduleStops(t *testing.T) {
 	if d := s.Deadline(); !d.IsZero() {
 		t.Errorf("the zero value is due at %v", d)
 	}
-	s.Begin(t0, Announcements{Burst: 5, Repeat: 5, Delay: time.Second, Refresh: time.Minute}, 1)
+	s.Begin(t0, Announcements{Burst: 5, Repeat: 5, Delay: time.Second, Refresh: time.Minute}, 1, turns(Announcements{}))
 	s.Stop()
 	if d := s.Deadline(); !d.IsZero() {
 		t.Errorf("a stopped one is due at %v", d)
@@ -103,7 +113,7 @@ func TestScheduleStops(t *testing.T) {
 // Late by a whole period, a refresh is made once.
 func TestScheduleCatchesUpOnce(t *testing.T) {
 	var s Schedule
-	s.Begin(t0, Announcements{Refresh: time.Second}, 1)
+	s.Begin(t0, Announcements{Refresh: time.Second}, 1, turns(Announcements{}))
 	if got := s.Tick(at(10 * time.Second)); !slices.Equal(got, []int{0}) {
 		t.Errorf("got %v", got)
 	}
@@ -112,40 +122,56 @@ func TestScheduleCatchesUpOnce(t *testing.T) {
 	}
 }
 
-// The columns are those of RFC 826: hardware and protocol type, their lengths, operation, sender, target.
+// The columns are those of Ethernet and of RFC 826: hardware and protocol type, their lengths, operation, sender, target.
 func TestARPFrames(t *testing.T) {
 	hw := net.HardwareAddr{0x02, 0, 0, 0, 0, 0x01}
 	tests := []struct {
-		format ARPFormat
-		want   []string
+		op   arp.Operation
+		want string
 	}{
-		{ARPRequest, []string{"0001 0800 06 04 0001  020000000001 c0000264  ffffffffffff c0000264"}},
-		{ARPReply, []string{"0001 0800 06 04 0002  020000000001 c0000264  020000000001 c0000264"}},
-		{ARPBoth, []string{
-			"0001 0800 06 04 0001  020000000001 c0000264  ffffffffffff c0000264",
-			"0001 0800 06 04 0002  020000000001 c0000264  020000000001 c0000264",
-		}},
+		{arp.OperationRequest, "ffffffffffff 020000000001 0806  0001 0800 06 04 0001  020000000001 c0000264  ffffffffffff c0000264"},
+		{arp.OperationReply, "ffffffffffff 020000000001 0806  0001 0800 06 04 0002  020000000001 c0000264  020000000001 c0000264"},
 	}
 	for _, tt := range tests {
-		var got [][]byte
-		for _, op := range tt.format.operations() {
-			p, err := arpFrame(op, hw, addr("192.0.2.100"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			b, err := p.MarshalBinary()
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, b)
+		got, err := arpFrame(tt.op, hw, addr("192.0.2.100"))
+		if want := unhex(t, tt.want+strings.Repeat("00", 18)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%v: got %x, %v, want %x", tt.op, got, err, want)
 		}
-		if len(got) != len(tt.want) {
-			t.Fatalf("%v: got %d frames, want %d", tt.format, len(got), len(tt.want))
+	}
+	both := []arp.Operation{arp.OperationRequest, arp.OperationReply}
+	for format, want := range map[ARPFormat][]arp.Operation{ARPRequest: both[:1], ARPReply: both[1:], ARPBoth: both} {
+		if got := format.operations(); !slices.Equal(got, want) {
+			t.Errorf("%v: got %v", format, got)
 		}
-		for i, w := range tt.want {
-			if !bytes.Equal(got[i], unhex(t, w)) {
-				t.Errorf("%v: got %x, want %s", tt.format, got[i], w)
-			}
+	}
+}
+
+// The columns are Ethernet, IPv6, and RFC 4861 section 4.4: type, code, checksum, flags, target, option. The checksums
+// were computed by another program.
+func TestNeighbourAdvertisementFrames(t *testing.T) {
+	hw := net.HardwareAddr{0x02, 0, 0, 0, 0, 0x01}
+	const ethernetIPv6 = "333300000001 020000000001 86dd  60000000 0020 3a ff  20010db8000000000000000000000100 ff020000000000000000000000000001"
+	for router, flags := range map[bool]string{false: "f72c 20", true: "772c a0"} {
+		got, err := naFrame(hw, addr("2001:db8::100"), router)
+		want := unhex(t, ethernetIPv6+"  88 00 "+flags+" 000000 20010db8000000000000000000000100  02 01 020000000001")
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("router %v: got %x, %v, want %x", router, got, err, want)
+		}
+	}
+}
+
+// One link is one queue, whichever router asks; another link is another.
+func TestPace(t *testing.T) {
+	var p pace
+	for _, tt := range []struct {
+		device string
+		now    time.Duration
+		want   time.Duration
+	}{
+		{"eth0", 0, 0}, {"eth0", 0, 10 * ms}, {"eth1", 0, 0}, {"eth0", 5 * ms, 20 * ms}, {"eth0", 100 * ms, 100 * ms}, {"eth0", 100 * ms, 110 * ms},
+	} {
+		if got := p.turn(tt.device, 10*ms, at(tt.now)); !got.Equal(at(tt.want)) {
+			t.Errorf("%s at %v: got %v, want %v", tt.device, tt.now, got.Sub(t0), tt.want)
 		}
 	}
 }

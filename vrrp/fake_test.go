@@ -34,12 +34,16 @@ type world struct {
 	conns     []*fakeConn
 	dialError error
 	suspended time.Duration
+	routed    map[Route]bool
+	changes   map[string]uint64
+	pace      pace
 }
 
 func newWorld(t *testing.T) *world {
 	return &world{
 		t: t, start: time.Now(), links: map[string]int{"eth0": 2}, have: make(map[Address]time.Duration),
 		watchers: make(map[int]func()), block: make(map[string]chan struct{}), fail: make(map[string]error),
+		routed: make(map[Route]bool), changes: make(map[string]uint64),
 	}
 }
 
@@ -389,8 +393,20 @@ func test(t *testing.T, f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) { f(t, newWorld(t)) })
 }
 
-func (w *world) HoldRoutes(routes []Route) error    { return w.routes("add", routes) }
-func (w *world) ReleaseRoutes(routes []Route) error { return w.routes("remove", routes) }
+func (w *world) Changes(device string) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changes[device]
+}
+
+func (w *world) Turn(device string, pause time.Duration, now time.Time) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pace.turn(device, pause, now)
+}
+
+func (w *world) HoldRoutes(routes []Route) error    { return w.routes("add", routes, true) }
+func (w *world) ReleaseRoutes(routes []Route) error { return w.routes("remove", routes, false) }
 func (w *world) Prepare(Config) error               { return nil }
 func (w *world) Discard(Config) error               { return nil }
 
@@ -400,9 +416,21 @@ func (w *world) Suspended() time.Duration {
 	return w.suspended
 }
 
-func (w *world) routes(name string, routes []Route) error {
-	if len(routes) == 0 {
+// routes notes those routes that are not as they are to be.
+func (w *world) routes(name string, routes []Route, there bool) error {
+	w.mu.Lock()
+	todo := slices.DeleteFunc(slices.Clone(routes), func(r Route) bool { return w.routed[r] == there })
+	w.mu.Unlock()
+	if len(todo) == 0 {
 		return nil
 	}
-	return w.call(name, " routes %v", routes)
+	if err := w.call(name, " routes %v", todo); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range todo {
+		w.routed[r] = there
+	}
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math"
 	"net"
 	"net/netip"
 	"sync"
@@ -25,27 +24,37 @@ const (
 
 // Network is the Host of the network namespace that this process runs in. One serves all instances.
 type Network struct {
-	log    *slog.Logger
-	handle *netlink.Handle
+	log      *slog.Logger
+	handle   *netlink.Handle
+	rtnl     *rtnl
+	settings settings
+	buffer   int // bytes of events that may wait to be read
+	suspend  suspendClock
 
 	mu        sync.Mutex // guards what follows
 	links     map[string]link
-	addresses map[int]map[netip.Prefix]bool // by the index of their link
-	virtual   map[netip.Addr]bool           // installed by Hold
+	changes   map[string]uint64                 // see Changes
+	addresses map[int]map[netip.Prefix]presence // by the index of their link
+	virtual   map[netip.Addr]bool               // installed by Hold
+	vmacs     map[string]Config                 // by device: made by Prepare
+	routes    map[Route]bool                    // installed by HoldRoutes
+	pace      pace
 	watchers  map[int]func()
-	watcher   int // the next one's number
+	watcher   int    // the next one's number
+	overruns  uint64 // how often the events were interrupted
 
 	portMu sync.Mutex // guards ports, whose making may block
 	ports  map[portKey]*port
 
-	arpMu sync.Mutex // guards arps, whose making may block
-	arps  map[string]*announcer
+	sendMu     sync.Mutex // guards announcers, whose making may block
+	announcers map[string]*announcer
 }
 
 // link is what is known of a network interface.
 type link struct {
 	index int
-	up    bool // administratively, and with a carrier
+	admin bool // set up
+	up    bool // and with a carrier
 	mac   string
 }
 
@@ -61,9 +70,21 @@ func OpenNetwork(log *slog.Logger) (*Network, error) {
 		handle.Close()
 		return nil, fmt.Errorf("open rtnetlink: %w", err)
 	}
-	n := &Network{log: log, handle: handle, watchers: make(map[int]func()), virtual: make(map[netip.Addr]bool), arps: make(map[string]*announcer), ports: make(map[portKey]*port)}
-	if err := n.read(); err != nil {
+	rtnl, err := openRTNL()
+	if err != nil {
 		handle.Close()
+		return nil, fmt.Errorf("open rtnetlink: %w", err)
+	}
+	n := &Network{
+		log: log, handle: handle, rtnl: rtnl, buffer: netlinkBuffer,
+		settings: settings{rtnl: rtnl, ours: make(map[linkSetting]*loan)},
+		changes:  make(map[string]uint64), virtual: make(map[netip.Addr]bool), vmacs: make(map[string]Config),
+		routes: make(map[Route]bool), watchers: make(map[int]func()), announcers: make(map[string]*announcer),
+		ports: make(map[portKey]*port),
+	}
+	n.suspend.start()
+	if err := n.read(); err != nil {
+		n.Close()
 		return nil, err
 	}
 	return n, nil
@@ -71,11 +92,12 @@ func OpenNetwork(log *slog.Logger) (*Network, error) {
 
 // Close frees the sockets. Nothing may use n any more.
 func (n *Network) Close() {
-	n.arpMu.Lock()
-	defer n.arpMu.Unlock()
-	for _, a := range n.arps {
-		_ = a.client.Close()
+	n.sendMu.Lock()
+	defer n.sendMu.Unlock()
+	for _, a := range n.announcers {
+		_ = a.conn.Close()
 	}
+	n.rtnl.close()
 	n.handle.Close()
 }
 
@@ -84,6 +106,9 @@ func (n *Network) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := n.follow(ctx); err != nil && ctx.Err() == nil {
 			n.log.Warn("link and address events interrupted, reading all again", "err", err)
+			n.mu.Lock()
+			n.overruns++
+			n.mu.Unlock()
 			select {
 			case <-ctx.Done():
 			case <-time.After(100 * time.Millisecond):
@@ -113,7 +138,7 @@ func (n *Network) follow(ctx context.Context) error {
 		}
 	}
 	err := netlink.LinkSubscribeWithOptions(links, done, netlink.LinkSubscribeOptions{
-		ErrorCallback: report, ReceiveBufferSize: netlinkBuffer, ReceiveBufferForceSize: true,
+		ErrorCallback: report, ReceiveBufferSize: n.buffer, ReceiveBufferForceSize: true,
 	})
 	if err != nil {
 		close(links)
@@ -121,7 +146,7 @@ func (n *Network) follow(ctx context.Context) error {
 		return fmt.Errorf("subscribe to links: %w", err)
 	}
 	err = netlink.AddrSubscribeWithOptions(addresses, done, netlink.AddrSubscribeOptions{
-		ErrorCallback: report, ReceiveBufferSize: netlinkBuffer, ReceiveBufferForceSize: true,
+		ErrorCallback: report, ReceiveBufferSize: n.buffer, ReceiveBufferForceSize: true,
 	})
 	if err != nil {
 		close(addresses)
@@ -161,15 +186,27 @@ func (n *Network) read() error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	before := n.links
 	n.links = make(map[string]link)
 	for _, l := range links {
 		n.links[l.Attrs().Name] = newLink(l.Attrs())
 	}
-	n.addresses = make(map[int]map[netip.Prefix]bool)
+	n.note(before)
+	n.addresses = make(map[int]map[netip.Prefix]presence)
 	for _, a := range addresses {
-		n.put(a.LinkIndex, toPrefix(*a.IPNet), true)
+		n.put(a.LinkIndex, toPrefix(*a.IPNet), present(a.Flags))
 	}
 	return nil
+}
+
+// note counts what makes it wise to announce the addresses of a link once more: it was made, came up, or has another
+// hardware address. The caller holds the lock.
+func (n *Network) note(before map[string]link) {
+	for name, l := range n.links {
+		if was := before[name]; l.up && (!was.up || was.index != l.index || was.mac != l.mac) {
+			n.changes[name]++
+		}
+	}
 }
 
 // list lists the addresses of a link; nil: of all.
@@ -201,6 +238,7 @@ func (n *Network) applyLink(u netlink.LinkUpdate) {
 	} else {
 		n.links[attrs.Name] = newLink(attrs)
 	}
+	n.note(before)
 	same := maps.Equal(before, n.links)
 	n.mu.Unlock()
 	if !same {
@@ -210,30 +248,15 @@ func (n *Network) applyLink(u netlink.LinkUpdate) {
 
 func (n *Network) applyAddress(u netlink.AddrUpdate) {
 	n.mu.Lock()
-	changed := n.put(u.LinkIndex, toPrefix(u.LinkAddress), u.NewAddr)
+	is := absent
+	if u.NewAddr {
+		is = present(u.Flags)
+	}
+	changed := n.put(u.LinkIndex, toPrefix(u.LinkAddress), is)
 	n.mu.Unlock()
 	if changed {
 		n.tell()
 	}
-}
-
-// put notes that an address is there, or not. The caller holds the lock.
-func (n *Network) put(index int, p netip.Prefix, there bool) (changed bool) {
-	on := n.addresses[index]
-	if on == nil {
-		on = make(map[netip.Prefix]bool)
-		n.addresses[index] = on
-	}
-	changed = on[p] != there
-	if there {
-		on[p] = true
-	} else {
-		delete(on, p)
-	}
-	if len(on) == 0 {
-		delete(n.addresses, index) // of a link that may be gone
-	}
-	return changed
 }
 
 func (n *Network) tell() {
@@ -284,145 +307,23 @@ func (n *Network) Owns(device string, a netip.Addr) bool {
 	return false
 }
 
-// Missing implements Host.
-func (n *Network) Missing(addresses []Address) []Address {
+// Changes implements Host.
+func (n *Network) Changes(device string) uint64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var missing []Address
-	for _, a := range addresses {
-		if l, ok := n.links[a.Device]; !ok || !n.addresses[l.index][a.Prefix] {
-			missing = append(missing, a)
-		}
-	}
-	return missing
+	return n.changes[device]
 }
 
-// Lease implements Host.
-func (n *Network) Lease(addresses []Address) time.Duration {
-	there, err := n.list(nil)
-	if err != nil {
-		return 0
-	}
+// Turn implements Host.
+func (n *Network) Turn(device string, pause time.Duration, now time.Time) time.Time {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	least := time.Duration(math.MaxInt64)
-	for _, a := range addresses {
-		left := time.Duration(0)
-		for _, t := range there {
-			if t.LinkIndex == n.links[a.Device].index && toPrefix(*t.IPNet) == a.Prefix {
-				left = lifetime(t.ValidLft)
-			}
-		}
-		least = min(least, left)
-	}
-	return least
-}
-
-// lifetime converts the kernel's valid_lft, whose largest value means for ever.
-func lifetime(seconds int) time.Duration {
-	if uint32(seconds) == math.MaxUint32 {
-		return math.MaxInt64
-	}
-	return time.Duration(seconds) * time.Second
-}
-
-// Hold implements Host. What can be installed is, whatever becomes of the rest.
-func (n *Network) Hold(addresses []Address, lease time.Duration) error {
-	var errs []error
-	for _, a := range addresses {
-		n.setVirtual(a, true)
-		l, err := n.device(a)
-		if err == nil {
-			err = n.expect(l.Index, a.Prefix, true, func() error { return n.handle.AddrReplace(l, leased(a.Prefix, lease)) })
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("add address %v: %w", a, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// Release implements Host. An address that is gone already is as it should be.
-func (n *Network) Release(addresses []Address) error {
-	missing := make(map[Address]bool)
-	for _, a := range n.Missing(addresses) {
-		missing[a] = true
-	}
-	var errs []error
-	for _, a := range addresses {
-		n.setVirtual(a, false)
-		if missing[a] {
-			continue
-		}
-		l, err := n.device(a)
-		if err == nil {
-			err = n.expect(l.Index, a.Prefix, false, func() error {
-				if err := n.handle.AddrDel(l, leased(a.Prefix, 0)); !errors.Is(err, unix.EADDRNOTAVAIL) {
-					return err
-				}
-				return nil
-			})
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("delete address %v: %w", a, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// setVirtual notes that an address is no router's own, or may be again.
-func (n *Network) setVirtual(a Address, is bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if is {
-		n.virtual[a.Prefix.Addr()] = true
-	} else {
-		delete(n.virtual, a.Prefix.Addr())
-	}
-}
-
-// expect notes what a change is going to bring before it makes it: events of what others do after it then come after
-// it here, too.
-func (n *Network) expect(index int, p netip.Prefix, there bool, change func() error) error {
-	note := func(there bool) (changed bool) {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		return n.put(index, p, there)
-	}
-	changed := note(there)
-	err := change()
-	switch {
-	case err != nil && changed:
-		note(!there)
-	case changed && !there:
-		n.tell() // another virtual router of this process may want it
-	}
-	return err
-}
-
-// device is the library's idea of a link that we know by name.
-func (n *Network) device(a Address) (*netlink.Dummy, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	l, ok := n.links[a.Device]
-	if !ok {
-		return nil, fmt.Errorf("interface %s does not exist", a.Device)
-	}
-	return &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: a.Device, Index: l.index}}, nil
-}
-
-// leased is a new value each time, because the library writes to it.
-func leased(p netip.Prefix, lease time.Duration) *netlink.Addr {
-	bits := p.Addr().BitLen()
-	a := &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), bits)}}
-	a.ValidLft = int(lease / time.Second)
-	a.PreferedLft = a.ValidLft
-	return a
+	return n.pace.turn(device, pause, now)
 }
 
 func newLink(a *netlink.LinkAttrs) link {
 	const up = unix.IFF_UP | unix.IFF_RUNNING
-	return link{index: a.Index, up: a.RawFlags&up == up, mac: a.HardwareAddr.String()}
+	return link{index: a.Index, admin: a.RawFlags&unix.IFF_UP != 0, up: a.RawFlags&up == up, mac: a.HardwareAddr.String()}
 }
 
 func toPrefix(n net.IPNet) netip.Prefix {

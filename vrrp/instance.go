@@ -28,8 +28,8 @@ type Conn interface {
 // ErrNothing is what Conn.Read returns while nothing is there to read.
 var ErrNothing = errors.New("nothing to read")
 
-// Host is the machine that the virtual addresses belong on. All of it may block but Link, Owns, Missing and Watch, which
-// tell what is known.
+// Host is the machine that the virtual addresses belong on. All of it may block but Link, Owns, Missing, Changes, Turn
+// and Watch, which tell what is known.
 type Host interface {
 	// Link returns the index of a link that can carry traffic, or why it cannot.
 	Link(device string) (index int, err error)
@@ -43,8 +43,14 @@ type Host interface {
 	Hold(addresses []Address, lease time.Duration) error
 	// Release removes those of the addresses that are installed.
 	Release(addresses []Address) error
-	// Announce sends one gratuitous ARP, or one of each kind, for the address.
+	// Announce sends one gratuitous ARP, or one of each kind, for an IPv4 address, and one unsolicited neighbour
+	// advertisement for an IPv6 one.
 	Announce(a Address, f ARPFormat) error
+	// Turn returns when the next announcement may be sent on a device, and keeps the device free for a pause after it:
+	// it may be asked by any number of virtual routers.
+	Turn(device string, pause time.Duration, now time.Time) time.Time
+	// Changes counts how often a device was made, came up, or was given another hardware address.
+	Changes(device string) uint64
 	// HoldRoutes installs the routes, or keeps those that are there. It comes after their addresses.
 	HoldRoutes(routes []Route) error
 	// ReleaseRoutes removes those of the routes that are installed.

@@ -40,10 +40,12 @@ type keeper struct {
 	seen  keeperCounters
 
 	// Owned by run's goroutine.
-	done     order     // as far as it was carried out
-	held     []Address // have been installed
-	gone     []Address // no longer configured, and still to be removed
+	done     order             // as far as it was carried out
+	held     []Address         // have been installed
+	gone     []Address         // no longer configured, and still to be removed
+	links    map[string]uint64 // Host.Changes of the devices, when their addresses were announced
 	renewed  time.Time
+	routes   routeKeeper
 	schedule Schedule
 	unsent   []Address // could not be announced
 	resend   time.Time // when to try them again
@@ -110,85 +112,131 @@ func (k *keeper) step(now time.Time) {
 	}
 	k.retry, k.tried, k.failed = time.Time{}, false, nil
 	defer k.note()
-	k.gone = without(append(k.gone, without(k.done.cfg.Addresses, k.gone)...), o.cfg.Addresses)
+	all := o.cfg.All()
+	k.gone = without(union(k.gone, k.done.cfg.All()), all)
+	k.routes.configure(k.done.cfg.Routes, o.cfg.Routes)
+	k.releaseRoutes(k.routes.gone)
 	if len(k.gone) > 0 && k.attempt(k.host.Release(k.gone)) {
 		k.gone = nil
 	}
 	switch {
 	case !o.hold:
-		k.schedule.Stop()
-		k.done, k.held, k.unsent = o, nil, nil
-		k.attempt(k.host.Release(o.cfg.Addresses))
+		k.silence()
+		if !k.routes.clean {
+			k.routes.clean = k.releaseRoutes(o.cfg.Routes)
+		}
+		k.done, k.held = o, nil
+		k.attempt(k.host.Release(all))
 	case now.Sub(o.at) <= o.valid:
-		k.hold(now, o)
+		k.hold(now, o, all)
 	default:
 		// Held up: what is due may be another's by now. The election, once it is awake, gives a new order.
-		k.schedule.Stop()
+		k.silence()
 	}
 }
 
-// hold installs or renews the addresses and announces them as is due.
-func (k *keeper) hold(now time.Time, o order) {
-	missing := k.host.Missing(o.cfg.Addresses)
-	begins := o.begin != k.done.begin || o.cfg.Announcements != k.done.cfg.Announcements ||
-		!slices.Equal(o.cfg.Addresses, k.done.cfg.Addresses)
-	renew := o.cfg.Lease != k.done.cfg.Lease ||
+// hold installs or renews the addresses, all of them, then the routes, which may need them, and then announces what is
+// due. To install an address takes a fraction of the time of its announcements, so that the last one is served no later
+// for it, and the first ones would wait for their routes anyhow.
+func (k *keeper) hold(now time.Time, o order, all []Address) {
+	before := k.done.cfg.All()
+	missing := k.host.Missing(all)
+	begins := o.begin != k.done.begin
+	fresh := without(all, before)
+	renew := begins || o.cfg.Lease != k.done.cfg.Lease ||
 		o.cfg.Lease > 0 && o.at.After(k.done.at) && now.Sub(k.renewed) >= renewEvery
 	done, back := o, []Address(nil)
-	if begins || renew || len(missing) > 0 {
-		if k.attempt(k.host.Hold(o.cfg.Addresses, o.cfg.Lease)) {
-			k.renewed = now
-		} else { // what could not be renewed is still to be renewed
+	want := union(fresh, missing)
+	if renew {
+		want = all
+	}
+	if len(want) > 0 {
+		switch ok := k.attempt(k.host.Hold(want, o.cfg.Lease)); {
+		case !ok: // what could not be renewed is still to be renewed
 			done.at, done.cfg.Lease = k.done.at, k.done.cfg.Lease
+		case renew:
+			k.renewed = now
 		}
-		still := k.host.Missing(o.cfg.Addresses)
+		still := k.host.Missing(all)
 		back, missing = without(missing, still), still
 	}
 	if !begins {
 		k.restored(back)
 	}
-	if len(missing) == 0 {
-		k.held = o.cfg.Addresses
-	}
-	switch {
-	case o.quiet:
-		k.schedule.Stop()
-	case begins || len(back) > 0:
-		k.schedule.Begin(now, o.cfg.Announcements, len(o.cfg.Addresses))
-	case o.again != k.done.again:
-		k.schedule.Again(now)
-	}
+	k.held = intersection(all, union(k.held, without(all, missing)))
+	k.holdRoutes(now, o, begins || len(back) > 0)
+	k.plan(now, o, all, before, begins, union(fresh, back))
 	k.done = done
-	k.announceUnsent(now, o, missing)
 	for _, n := range k.schedule.Tick(now) {
-		if a := o.cfg.Addresses[n]; !slices.Contains(missing, a) {
+		if a := all[n]; !slices.Contains(missing, a) {
 			k.announce(a, o.cfg.Announcements.Format)
 		}
 	}
 }
 
+// silence ends the announcements.
+func (k *keeper) silence() {
+	k.schedule.Stop()
+	k.unsent = nil
+}
+
+// plan brings the schedule of the announcements up to date: all are due on becoming master, some when they are new, were
+// restored, or are on a link that came back or has another hardware address.
+func (k *keeper) plan(now time.Time, o order, all, before []Address, begins bool, news []Address) {
+	if o.quiet {
+		k.silence()
+		return
+	}
+	turn := func(n int, now time.Time) time.Time {
+		return k.host.Turn(all[n].Device, o.cfg.Announcements.Interval, now)
+	}
+	changed := k.changedLinks(all)
+	if begins || o.cfg.Announcements != k.done.cfg.Announcements || k.schedule.idle() {
+		k.unsent = nil
+		k.schedule.Begin(now, o.cfg.Announcements, len(all), turn)
+		return
+	}
+	if !slices.Equal(all, before) {
+		k.schedule.Move(places(all, before), turn)
+	}
+	for _, a := range all {
+		if changed[a.Device] {
+			news = append(news, a)
+		}
+	}
+	k.schedule.Start(now, places(intersection(all, news), all))
+	if o.again != k.done.again {
+		k.schedule.Again(now)
+	}
+	if len(k.unsent) > 0 && !now.Before(k.resend) {
+		// Without the others: one link's trouble is not another's flood.
+		k.schedule.Once(now, places(intersection(all, k.unsent), all))
+		k.unsent = nil
+	}
+}
+
+// changedLinks tells which devices have changed since it was last asked, and could carry announcements.
+func (k *keeper) changedLinks(all []Address) map[string]bool {
+	links, changed := make(map[string]uint64), make(map[string]bool)
+	for _, a := range all {
+		if _, known := links[a.Device]; !known {
+			now := k.host.Changes(a.Device)
+			was, known := k.links[a.Device]
+			links[a.Device], changed[a.Device] = now, known && was != now
+		}
+	}
+	k.links = links
+	return changed
+}
+
 // restored tells of addresses that someone else had removed; others of those that are back were never there.
 func (k *keeper) restored(back []Address) {
-	ours := without(back, without(back, k.held))
+	ours := intersection(back, k.held)
 	if len(ours) == 0 {
 		return
 	}
 	k.log.Warn("address restored", "addresses", fmt.Sprint(ours))
 	k.count(func(c *keeperCounters) { c.restored += uint64(len(ours)) })
-}
-
-// announceUnsent tries again what could not be announced, without the others: one link's trouble is not another's flood.
-func (k *keeper) announceUnsent(now time.Time, o order, missing []Address) {
-	if len(k.unsent) == 0 || now.Before(k.resend) {
-		return
-	}
-	unsent := k.unsent
-	k.unsent = nil
-	for _, a := range without(unsent, missing) {
-		if !o.quiet && slices.Contains(o.cfg.Addresses, a) {
-			k.announce(a, o.cfg.Announcements.Format)
-		}
-	}
 }
 
 func (k *keeper) announce(a Address, f ARPFormat) {
@@ -242,7 +290,34 @@ func (k *keeper) count(f func(*keeperCounters)) {
 	f(&k.seen)
 }
 
-// without returns the addresses of a that b lacks.
-func without(a, b []Address) []Address {
-	return slices.DeleteFunc(slices.Clone(a), func(x Address) bool { return slices.Contains(b, x) })
+// without returns what is in a and not in b.
+func without[T comparable](a, b []T) []T {
+	if len(a)*len(b) <= 64 {
+		return slices.DeleteFunc(slices.Clone(a), func(x T) bool { return slices.Contains(b, x) })
+	}
+	is := make(map[T]bool, len(b))
+	for _, x := range b {
+		is[x] = true
+	}
+	return slices.DeleteFunc(slices.Clone(a), func(x T) bool { return is[x] })
+}
+
+func union[T comparable](a, b []T) []T { return slices.Concat(a, without(b, a)) }
+
+func intersection[T comparable](a, b []T) []T { return without(a, without(a, b)) }
+
+// places tells where each of a is in b; -1: nowhere.
+func places(a, b []Address) []int {
+	at := make(map[Address]int, len(b))
+	for i, x := range b {
+		at[x] = i
+	}
+	list := make([]int, len(a))
+	for i, x := range a {
+		list[i] = -1
+		if n, ok := at[x]; ok {
+			list[i] = n
+		}
+	}
+	return list
 }

@@ -4,6 +4,8 @@ package vrrp
 
 import (
 	"log/slog"
+	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +18,7 @@ func TestDeletedAddressIsRestoredAndAnnounced(t *testing.T) {
 		r := w.master(c)
 		w.until(3500 * ms)
 		w.change(func() { delete(w.have, vip(101)) })
-		w.wrote("3.5s hold[.100 .101] for 0s", "3.5s announce[.100]", "3.5s announce[.101]")
+		w.wrote("3.5s hold[.101] for 0s", "3.5s announce[.101]")
 		if s := r.Status(); s.Restored != 1 || s.State != Master || s.Sent != 1 {
 			t.Errorf("got %+v", s)
 		}
@@ -69,6 +71,129 @@ func TestReloadOfAddresses(t *testing.T) {
 	})
 }
 
+// What stays in the list is left alone.
+func TestReloadAddsAnAddress(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		c := config()
+		c.Addresses = []Address{vip(100), vip(101)}
+		r := w.master(c)
+		r.tell(func(in *Input) { in.Config.Addresses = []Address{vip(102), vip(101)} })
+		w.until(4 * time.Second)
+		w.wrote("3.21875s release[.100]", "3.21875s hold[.102] for 0s", "3.21875s announce[.102]")
+	})
+}
+
+func TestExcludedAddressesMoveWithTheOthers(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		c := config()
+		c.Excluded, c.Lease, c.Handover = []Address{vip(101)}, 3*time.Second, false
+		r := w.run(c)
+		w.until(3300 * ms)
+		w.wrote("0s init -> backup", "3.21875s backup -> master", "3.21875s send 200", "3.21875s hold[.100 .101] for 3s",
+			"3.21875s announce[.100]", "3.21875s announce[.101]")
+		w.change(func() { delete(w.have, vip(101)) })
+		w.until(4300 * ms)
+		w.wrote("3.3s hold[.101] for 3s", "3.3s announce[.101]", "4.21875s send 200", "4.21875s hold[.100 .101] for 3s")
+		r.stop()
+		w.wrote("4.3s master -> init", "4.3s send 0", "4.3s release[.100 .101]")
+	})
+}
+
+func TestRoutesMoveWithTheAddresses(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		c := config()
+		one := Route{Destination: netip.MustParsePrefix("198.51.100.0/24"), Via: addr("192.0.2.1"), Device: "eth0", Source: vip(100).Prefix.Addr()}
+		two := Route{Destination: netip.MustParsePrefix("203.0.113.0/24"), Device: "eth1", Table: 100, Metric: 50}
+		c.Routes, c.Handover = []Route{one}, false
+		w.routed[one] = true // an earlier run's
+		r := w.run(c)
+		w.wrote("0s init -> backup", "0s remove routes [198.51.100.0/24 via 192.0.2.1 dev eth0 src 192.0.2.100]")
+		w.until(3300 * ms)
+		w.wrote("3.21875s backup -> master", "3.21875s send 200", "3.21875s hold[.100] for 0s",
+			"3.21875s add routes [198.51.100.0/24 via 192.0.2.1 dev eth0 src 192.0.2.100]", "3.21875s announce[.100]")
+		w.mu.Lock()
+		delete(w.routed, one) // of which nobody tells
+		w.mu.Unlock()
+		w.until(4300 * ms)
+		w.wrote("4.21875s send 200", "4.21875s add routes [198.51.100.0/24 via 192.0.2.1 dev eth0 src 192.0.2.100]")
+		w.change(func() { delete(w.have, vip(100)); delete(w.routed, one) })
+		w.until(4400 * ms)
+		w.wrote("4.3s hold[.100] for 0s", "4.3s add routes [198.51.100.0/24 via 192.0.2.1 dev eth0 src 192.0.2.100]", "4.3s announce[.100]")
+		r.tell(func(in *Input) { in.Config.Routes = []Route{two} })
+		w.until(4500 * ms)
+		w.wrote("4.4s remove routes [198.51.100.0/24 via 192.0.2.1 dev eth0 src 192.0.2.100]",
+			"4.4s add routes [203.0.113.0/24 dev eth1 table 100 metric 50]")
+		r.stop()
+		w.wrote("4.5s master -> init", "4.5s send 0", "4.5s remove routes [203.0.113.0/24 dev eth1 table 100 metric 50]", "4.5s release[.100]")
+	})
+}
+
+func TestARouteThatCannotBeAddedOrRemovedIsTriedAgain(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		c := config()
+		c.Routes = []Route{{Destination: netip.MustParsePrefix("198.51.100.0/24"), Device: "eth0"}}
+		w.fails("add", errFake)
+		r := w.run(c)
+		w.until(3300 * ms)
+		w.fails("add", nil)
+		w.forget()
+		w.until(4200 * ms)
+		w.wrote("3.41875s add routes [198.51.100.0/24 dev eth0]")
+		w.fails("remove", errFake)
+		r.tell(func(in *Input) { in.Config.Routes = nil })
+		w.until(4300 * ms)
+		w.forget()
+		w.fails("remove", nil)
+		w.until(4600 * ms)
+		w.wrote("4.41875s remove routes [198.51.100.0/24 dev eth0]")
+	})
+}
+
+// What is on a link that came back, or has another hardware address, is announced as after becoming master.
+func TestAChangedLinkIsAnnounced(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		c := config()
+		other := Address{Prefix: vip(101).Prefix, Device: "eth1"}
+		c.Addresses = []Address{vip(100), other}
+		c.Announcements.Repeat, c.Announcements.Delay = 1, 500*ms
+		w.master(c)
+		w.until(4 * time.Second)
+		w.forget()
+		w.change(func() { w.changes["eth1"]++ })
+		w.until(4100 * ms)
+		w.wrote("4s announce[.101]")
+		w.until(4600 * ms)
+		w.wrote("4.21875s send 200", "4.5s announce[.100]", "4.5s announce[.101]")
+	})
+}
+
+// The pause holds between two announcements on one interface, of whatever router.
+func TestAnnouncementsOfSeveralRoutersArePaced(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		c := config()
+		c.Announcements.Burst, c.Announcements.Interval = 2, 100*ms
+		w.run(c)
+		c.Addresses = []Address{{Prefix: vip(101).Prefix, Device: "eth0"}, {Prefix: vip(102).Prefix, Device: "eth0"}}
+		w.run(c)
+		w.until(4200 * ms)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		var last time.Duration
+		count := 0
+		for _, e := range w.diary {
+			if strings.HasPrefix(e.what, "announce") {
+				if count++; count > 1 && e.at-last != 100*ms {
+					t.Errorf("%v %s, %v after the one before", e.at, e.what, e.at-last)
+				}
+				last = e.at
+			}
+		}
+		if count != 6 {
+			t.Errorf("%d announcements", count)
+		}
+	})
+}
+
 // An address that keeps its old lifetime would go when that ends.
 func TestReloadOfTheLease(t *testing.T) {
 	test(t, func(t *testing.T, w *world) {
@@ -89,7 +214,7 @@ func TestReloadOfTheAnnouncements(t *testing.T) {
 		w.until(3500 * ms)
 		r.tell(func(in *Input) { in.Config.Announcements.Refresh = 500 * ms })
 		w.until(4700 * ms)
-		w.wrote("3.5s hold[.100] for 0s", "3.5s announce[.100]", "4s announce[.100]", "4.21875s send 200", "4.5s announce[.100]")
+		w.wrote("3.5s announce[.100]", "4s announce[.100]", "4.21875s send 200", "4.5s announce[.100]")
 	})
 }
 

@@ -228,6 +228,10 @@ func TestMetricsPage(t *testing.T) {
 	}
 }
 
+func (noHost) Changes(string) uint64 { return 0 }
+
+func (noHost) Turn(_ string, _ time.Duration, now time.Time) time.Time { return now }
+
 func (noHost) HoldRoutes([]vrrp.Route) error    { return nil }
 func (noHost) ReleaseRoutes([]vrrp.Route) error { return nil }
 func (noHost) Prepare(vrrp.Config) error        { return nil }

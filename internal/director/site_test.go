@@ -362,6 +362,10 @@ func (s *site) get(path string) (int, string) {
 	return resp.StatusCode, string(b)
 }
 
+func (*host) Changes(string) uint64 { return 0 }
+
+func (*host) Turn(_ string, _ time.Duration, now time.Time) time.Time { return now }
+
 func (*host) HoldRoutes([]vrrp.Route) error { return nil }
 func (*host) Prepare(vrrp.Config) error     { return nil }
 func (*host) Suspended() time.Duration      { return 0 }
