@@ -7,7 +7,7 @@ FUZZTIME ?= 5s
 # skip themselves below and run in the lab's VM (deploy/lab/README.md).
 KERNEL_PACKAGES = $(shell grep -rlE '\bRequire(IPVS|Netem)\b' --include='*_test.go' . | xargs -r dirname | sort -u)
 
-.PHONY: build check test test-host test-kernel test-fuzz demo clean
+.PHONY: build check test test-host test-kernel test-fuzz demo interop clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
@@ -43,6 +43,12 @@ test-fuzz:
 
 demo: build
 	deploy/lab/vm bin/holdfast-lab demo
+
+# Needs root. The result is a document.
+interop: build
+	deploy/lab/vm --prepare
+	bin/holdfast-lab interop --markdown >bin/interop.md
+	mv bin/interop.md docs/interop.md
 
 clean:
 	rm -rf bin

@@ -92,7 +92,7 @@ func keepalivedConfig(_ string, routers []benchRouter, priority int, interval ti
 func prefixes(addresses []netip.Addr) []string {
 	list := make([]string, len(addresses))
 	for i, a := range addresses {
-		list[i] = a.String() + "/32"
+		list[i] = netip.PrefixFrom(a, a.BitLen()).String()
 	}
 	return list
 }

@@ -104,8 +104,11 @@ func (d *directorHost) ended(ctx context.Context, timeout time.Duration) error {
 }
 
 // lastLines returns the end of the log.
-func (d *directorHost) lastLines(n int) string {
-	b, err := os.ReadFile(d.logFile())
+func (d *directorHost) lastLines(n int) string { return lastLines(d.logFile(), n) }
+
+// lastLines returns the end of a file.
+func lastLines(file string, n int) string {
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return err.Error()
 	}
