@@ -8,10 +8,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
 
 func TestParseStat(t *testing.T) {
@@ -279,4 +285,48 @@ func TestProcessWithoutProc(t *testing.T) {
 			t.Fatalf("%+v", st)
 		}
 	}
+}
+
+// TestConnectorOverrun: a socket that is too small for what happens says so.
+func TestConnectorOverrun(t *testing.T) {
+	c, err := openConnector()
+	if err != nil {
+		t.Skip("the kernel tells no process events here: ", err)
+	}
+	defer c.Close()
+	must(t, c.raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) }))
+	must(t, err)
+	for range 50 {
+		must(t, exec.Command("/bin/true").Run())
+	}
+	must(t, c.file.SetReadDeadline(time.Now().Add(30*time.Second)))
+	for {
+		events, err := c.Read()
+		must(t, err)
+		if slices.ContainsFunc(events, func(e processEvent) bool { return e.what == overrun }) {
+			return
+		}
+	}
+}
+
+// TestListenInAnotherNamespace runs itself in a network namespace of its own, where the kernel tells nothing.
+func TestListenInAnotherNamespace(t *testing.T) {
+	if os.Getenv("HOLDFAST_TEST_NAMESPACE") != "" {
+		if c, err := listenProcesses(); err == nil {
+			c.Close()
+			t.Error("there are process events here")
+		} else {
+			t.Log(err)
+		}
+		return
+	}
+	netlab.Require(t)
+	cmd := exec.Command("/proc/self/exe", "-test.run=^TestListenInAnotherNamespace$", "-test.v")
+	cmd.Env = append(os.Environ(), "HOLDFAST_TEST_NAMESPACE=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "listen for process events: ") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
 }
