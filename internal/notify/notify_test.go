@@ -231,6 +231,18 @@ func TestQueue(t *testing.T) {
 			}
 			return gave
 		}, queueMost, 6},
+		{"its own older event gives way first", func(q *queue) (gave int) {
+			for i := range queueMost {
+				q.put(event(fmt.Sprint(i/2), i))
+			}
+			if q.put(event("7", -1)) {
+				gave++
+			}
+			if slices.Contains(q.events, event("7", 14)) || !slices.Contains(q.events, event("0", 0)) {
+				t.Error("another object's event gave way")
+			}
+			return gave
+		}, queueMost, 1},
 		{"newest", func(q *queue) int {
 			for i := range 10 {
 				q.put(event(fmt.Sprint(i%3), i))

@@ -220,6 +220,25 @@ func TestFileEmptied(t *testing.T) {
 	w.until(t, "empty for good", failed)
 }
 
+// TestFileReadWhileEmpty: a file that held an integer must be found empty twice.
+func TestFileReadWhileEmpty(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	must(t, os.WriteFile(path, []byte("4"), 0o644))
+	s := NewSet(Options{})
+	s.Apply([]Tracker{{Key: Key{"web", File, "f"}, Path: path}})
+	f, e, state := &follower{Set: s}, s.of(File)[0], &file{}
+	f.read(e, state)
+	must(t, os.Truncate(path, 0))
+	f.read(e, state)
+	if st := s.statusOf(e); !value(4)(st) || state.due.IsZero() {
+		t.Errorf("empty once: %+v, again at %s", st, state.due)
+	}
+	f.read(e, state)
+	if st := s.statusOf(e); !failed(st) {
+		t.Errorf("empty twice: %+v", st)
+	}
+}
+
 func TestFilesApply(t *testing.T) {
 	dir := t.TempDir()
 	w := follow(t, filepath.Join(dir, "f"), time.Hour)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -59,6 +61,7 @@ type processes struct {
 	waits   sync.WaitGroup          // those waits
 	blind   bool                    // there are no events
 	scanAt  time.Time               // of the next scan
+	scanned bool                    // the last scan saw everything
 }
 
 func (s *Set) followProcesses(ctx context.Context) {
@@ -164,7 +167,7 @@ func (p *processes) tick() {
 	for pid, until := range p.young {
 		if !now.Before(until) {
 			delete(p.young, pid)
-			p.look(pid)
+			p.lookAgain(pid)
 		}
 	}
 	p.publish()
@@ -180,7 +183,7 @@ func (p *processes) handle(events []processEvent) {
 			}
 		case renamed:
 			delete(p.young, ev.pid)
-			p.look(ev.pid)
+			p.lookAgain(ev.pid)
 		case exited:
 			delete(p.young, ev.pid)
 			p.set(ev.pid, nil)
@@ -201,11 +204,15 @@ func (p *processes) knows(pid int) bool {
 	return false
 }
 
-// look decides anew which names a process bears.
-func (p *processes) look(pid int) {
+// look decides anew which names a process bears. An error leaves that as it is: it cannot be known now.
+func (p *processes) look(pid int) error {
 	proc := process{dir: filepath.Join(p.proc, strconv.Itoa(pid))}
+	alive, err := proc.read()
+	if err != nil {
+		return err
+	}
 	var names []string
-	if proc.read() {
+	if alive {
 		for name := range p.found {
 			if proc.is(name) {
 				names = append(names, name)
@@ -213,6 +220,14 @@ func (p *processes) look(pid int) {
 		}
 	}
 	p.set(pid, names)
+	return nil
+}
+
+// lookAgain looks at a process that changed, or else, soon, at all.
+func (p *processes) lookAgain(pid int) {
+	if p.look(pid) != nil {
+		p.scanAt = time.Now().Add(p.scanBlind)
+	}
 }
 
 func (p *processes) set(pid int, names []string) {
@@ -227,10 +242,6 @@ func (p *processes) set(pid int, names []string) {
 
 // scan looks at every process.
 func (p *processes) scan() {
-	p.scanAt = time.Now().Add(scanNet)
-	if p.blind {
-		p.scanAt = time.Now().Add(scanBlind)
-	}
 	clear(p.young)
 	clear(p.found)
 	for _, e := range p.entries {
@@ -241,20 +252,30 @@ func (p *processes) scan() {
 		return
 	}
 	pids, err := list(p.proc)
+	for _, pid := range pids {
+		if err = p.look(pid); err != nil {
+			break
+		}
+	}
+	p.scanned = err == nil
+	p.scanAt = time.Now().Add(p.scanNet)
+	if p.blind || !p.scanned {
+		p.scanAt = time.Now().Add(p.scanBlind)
+	}
 	if err != nil {
 		for _, e := range p.entries {
 			p.update(e, func(st *Status) { st.Detail = fmt.Sprintf("no verdict: %v", err) })
 		}
 		return
 	}
-	for _, pid := range pids {
-		p.look(pid)
-	}
 	p.publish()
 }
 
 // publish tells the trackers how many processes there are.
 func (p *processes) publish() {
+	if !p.scanned {
+		return
+	}
 	if p.blind {
 		all := make(map[int]bool)
 		for _, pids := range p.found {
@@ -298,7 +319,7 @@ func (p *processes) waitFor(pids map[int]bool) {
 			case <-p.ctx.Done():
 			}
 		})
-		if p.look(pid); !p.knows(pid) { // another one had the number meanwhile
+		if p.lookAgain(pid); !p.knows(pid) { // another one had the number meanwhile
 			w.Close()
 			delete(p.exits, pid)
 		}
@@ -334,15 +355,18 @@ type process struct {
 	comm string
 }
 
-// read reads the name, and reports whether the process is alive.
-func (p *process) read() bool {
+// read reads the name, and reports whether the process is alive. An error says that it cannot be known.
+func (p *process) read() (alive bool, err error) {
 	b, err := os.ReadFile(filepath.Join(p.dir, "stat"))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	comm, state, ok := parseStat(b)
 	p.comm = comm
-	return ok && state != 'Z' && state != 'X'
+	return ok && state != 'Z' && state != 'X', nil
 }
 
 // parseStat reads the second and the third field of /proc/PID/stat. The name may hold anything (proc_pid_stat(5)).

@@ -149,6 +149,50 @@ func TestProcess(t *testing.T) {
 	})
 }
 
+// TestProcessWithoutScan: what is told at once is not left to a scan, which is an hour away.
+func TestProcessWithoutScan(t *testing.T) {
+	both(t, func(t *testing.T, prepare func(*Set)) {
+		path := filepath.Join(t.TempDir(), "hf-no-scan")
+		more := filepath.Join(t.TempDir(), "more")
+		must(t, os.WriteFile(path, []byte("#!/bin/sh\nwhile [ ! -e "+more+" ]; do sleep 0.01; done\n(while :; do sleep 0.01; done) &\nwait\n"), 0o755))
+		cmd := exec.Command(path)
+		must(t, cmd.Start())
+		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+		w := newWatch(t, func(s *Set) {
+			s.scanNet, s.scanBlind = time.Hour, time.Hour
+			if prepare != nil {
+				prepare(s)
+			}
+		})
+		w.Apply([]Tracker{{Key: Key{"web", Process, "p"}, Process: "hf-no-scan", Min: 1}})
+		w.until(t, "one", passed)
+		if prepare != nil {
+			must(t, cmd.Process.Kill())
+			w.until(t, "none", failed)
+			return
+		}
+		must(t, os.WriteFile(more, nil, 0o644))
+		w.until(t, "two", func(s Status) bool { return s.Detail == "2 of 1 running" })
+		must(t, cmd.Process.Kill())
+		w.until(t, "one again", func(s Status) bool { return s.Detail == "1 of 1 running" })
+		killAll(t, "hf-no-scan")
+		w.until(t, "none", failed)
+	})
+}
+
+// killAll kills every process of that name.
+func killAll(t *testing.T, name string) {
+	t.Helper()
+	pids, err := list("/proc")
+	must(t, err)
+	for _, pid := range pids {
+		p := process{dir: filepath.Join("/proc", strconv.Itoa(pid))}
+		if alive, err := p.read(); err == nil && alive && p.is(name) {
+			must(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+	}
+}
+
 // TestProcessExitByPidfd: an exit is told at once, without a scan.
 func TestProcessExitByPidfd(t *testing.T) {
 	cmd := exec.Command("/bin/sleep", "1000")
@@ -212,17 +256,8 @@ func TestProcessForks(t *testing.T) {
 		w.until(t, "one", func(s Status) bool { return failed(s) && s.Detail == "1 of 2 running" })
 		must(t, os.WriteFile(more, nil, 0o644))
 		w.until(t, "its child", passed)
-		pids, err := list("/proc")
-		must(t, err)
-		for _, pid := range pids {
-			p := process{dir: filepath.Join("/proc", strconv.Itoa(pid))}
-			if pid != cmd.Process.Pid && p.read() && p.is("hf-forks") {
-				child, err := os.FindProcess(pid)
-				must(t, err)
-				must(t, child.Kill())
-			}
-		}
-		w.until(t, "the child is gone", failed)
+		killAll(t, "hf-forks")
+		w.until(t, "both are gone", func(s Status) bool { return failed(s) && s.Detail == "0 of 2 running" })
 	})
 }
 

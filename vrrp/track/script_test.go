@@ -47,7 +47,6 @@ func TestTally(t *testing.T) {
 type scripts struct {
 	mu    sync.Mutex
 	at    map[string][]time.Time
-	busy  atomic.Int32
 	takes time.Duration
 	exit  atomic.Int32
 	err   error
@@ -61,8 +60,6 @@ func (p *scripts) run(ctx context.Context, c command.Command) (command.Result, e
 	p.at[c.Args[0]] = append(p.at[c.Args[0]], time.Now())
 	err := p.err
 	p.mu.Unlock()
-	p.busy.Add(1)
-	defer p.busy.Add(-1)
 	select {
 	case <-time.After(p.takes):
 	case <-ctx.Done():
@@ -129,11 +126,13 @@ func TestScriptSchedule(t *testing.T) {
 func TestScriptSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &scripts{takes: 5 * time.Second}
+		var busy atomic.Bool
 		w := newWatch(t, func(s *Set) {
 			s.run = func(ctx context.Context, c command.Command) (command.Result, error) {
-				if p.busy.Load() > 0 {
+				if busy.Swap(true) {
 					t.Error("two at a time")
 				}
+				defer busy.Store(false)
 				r, err := p.run(ctx, c)
 				time.Sleep(time.Millisecond) // being killed takes a moment
 				return r, err
@@ -148,7 +147,8 @@ func TestScriptSlow(t *testing.T) {
 			}
 		}
 		for i := range 3 { // the second and the third come before their predecessor has ended
-			w.Apply([]Tracker{script("slow", func(t *Tracker) { t.User = fmt.Sprint(i) })})
+			w.Apply([]Tracker{script("slow", func(t *Tracker) { t.User = fmt.Sprint(i); t.Interval = time.Microsecond })})
+			time.Sleep(10 * time.Microsecond)
 		}
 		time.Sleep(20 * time.Second)
 	})

@@ -23,12 +23,13 @@ type Options struct {
 
 // Set follows trackers while Run runs.
 type Set struct {
-	log      *slog.Logger
-	onChange func(Status)
-	run      func(context.Context, command.Command) (command.Result, error)
-	proc     string        // where the processes are
-	poll     time.Duration // of files, as a safety net
-	events   func() (processEvents, error)
+	log                *slog.Logger
+	onChange           func(Status)
+	run                func(context.Context, command.Command) (command.Result, error)
+	proc               string        // where the processes are
+	poll               time.Duration // of files, as a safety net
+	scanNet, scanBlind time.Duration // of processes, with and without events
+	events             func() (processEvents, error)
 
 	wake [File + 1]chan struct{} // by kind: Apply has been called
 
@@ -49,12 +50,14 @@ type entry struct {
 // NewSet returns a set that is not running.
 func NewSet(o Options) *Set {
 	s := &Set{
-		log:      o.Log,
-		onChange: o.OnChange,
-		run:      func(ctx context.Context, c command.Command) (command.Result, error) { return c.Run(ctx) },
-		proc:     "/proc",
-		poll:     filePoll,
-		events:   listenProcesses,
+		log:       o.Log,
+		onChange:  o.OnChange,
+		run:       func(ctx context.Context, c command.Command) (command.Result, error) { return c.Run(ctx) },
+		proc:      "/proc",
+		poll:      filePoll,
+		scanNet:   scanNet,
+		scanBlind: scanBlind,
+		events:    listenProcesses,
 	}
 	for k := range s.wake {
 		s.wake[k] = make(chan struct{}, 1)
