@@ -105,7 +105,8 @@ func (b *builder) lintFamily(raw *rawVirtualRouter, c vrrp.Config) {
 			return
 		}
 	}
-	b.warn(format.Expr.Range(), noEffect, "format is for ARP; IPv6 addresses are announced by neighbour advertisements, which have one form.")
+	b.warn(format.Expr.Range(), noEffect,
+		"format is for ARP; IPv6 addresses are announced by neighbour advertisements, which have one form.")
 }
 
 // meet says where two virtual routers with one id would hear each other, as far as a configuration shows it; empty: it

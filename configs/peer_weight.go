@@ -42,8 +42,8 @@ func compareWeights(a, b half) {
 // tooSmall says why a weight does not decide between a priority here and one there.
 func tooSmall(here, there, w int, where string) string {
 	if here > there {
-		return fmt.Sprintf("The priority is %d here and %d on the peer (%s): weight %d never leaves less than the peer has. It takes more than %d.",
-			here, there, where, w, here-there)
+		return fmt.Sprintf("The priority is %d here and %d on the peer (%s): weight %d never leaves less than the peer has. "+
+			"It takes more than %d.", here, there, where, w, here-there)
 	}
 	return fmt.Sprintf("The priority is %d here and %d on the peer (%s): weight %d never decides which is higher.", here, there, where, w)
 }
@@ -61,7 +61,8 @@ func comparePreemptDelay(a, b half) {
 		}
 	}
 	a.warn(a.at(a.raw.PreemptDelay), "preempt_delay on the wrong director", fmt.Sprintf(
-		"The priority of the peer (%s) is never the lower one, so this director does not preempt it: preempt_delay belongs there.", place(b.at(b.raw.Priority))))
+		"The priority of the peer (%s) is never the lower one, so this director does not preempt it: preempt_delay belongs there.",
+		place(b.at(b.raw.Priority))))
 }
 
 // foreseeable reports whether the configuration tells which priorities a router can have: what a file adds, it does not.

@@ -47,3 +47,16 @@ virtual_router "six" {
     peers  = ["2001:db8::3", "fe80::3"]
   }
 }
+virtual_router "device" {
+  interface          = "eth1"
+  id                 = 53
+  addresses          = ["fe80::106/64"]
+  excluded_addresses = [/* error: Duplicate virtual address: 2001:db8::105 is already used at testdata/invalid/families.hcl:44. */ "2001:db8::105/64 dev eth9"]
+}
+virtual_router "none" { # what would follow from the missing addresses is not reported
+  interface = "eth1"
+  id        = 54
+  use_vmac  = true
+  addresses = /* error: Invalid addresses: addresses takes 1 to 255 addresses, not 0. */ []
+  source    = "fe80::2"
+}

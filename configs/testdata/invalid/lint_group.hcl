@@ -40,6 +40,7 @@ virtual_router "go" {
   interface = "eth0"
   id        = 55
   preempt   = /* warning: Members that disagree: preempt is true here and false in "stay", of the same sync_group "stays": the group preempts only if all of its members do. */ true
+  preempt_delay = "5s" # what it would wait for is moot
   addresses = ["10.0.0.104/32"]
 }
 sync_group "edge" {

@@ -16,3 +16,10 @@ virtual_router "a" {
 /* warning: Different sync groups: testdata/pair/differ/there.hcl has no sync_group of the same members: there they move one by one, and each that moves alone takes the others along here. */ sync_group "edge" {
   members = ["web", "a"]
 }
+virtual_router "six" {
+  interface = "eth0"
+  id        = 53
+  priority  = 110
+  checksum  = /* warning: No effect: Only VRRPv3 over IPv4 knows two checksums. */ "plain"
+  addresses = ["fe80::100/64"]
+}

@@ -11,3 +11,8 @@ virtual_router "a" {
   id        = 52
   addresses = ["10.0.0.110/32"]
 }
+virtual_router "six" {
+  interface = "eth0"
+  id        = 53
+  addresses = ["fe80::100/64"]
+}

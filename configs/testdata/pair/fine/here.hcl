@@ -29,3 +29,12 @@ virtual_router "web6" {
 sync_group "edge" {
   members = ["web", "web6"]
 }
+virtual_router "alone" {
+  interface = "eth2"
+  id        = 9
+  priority  = 110
+  addresses = ["10.9.0.100/32"]
+}
+sync_group "one" { # moves as it would without
+  members = ["alone"]
+}

@@ -21,3 +21,8 @@ virtual_router "four" {
 sync_group "both" {
   members = ["six", "four"]
 }
+virtual_router "alone" {
+  interface = "eth2"
+  id        = 9
+  addresses = ["10.9.0.100/32"]
+}

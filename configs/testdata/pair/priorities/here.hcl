@@ -26,3 +26,9 @@ virtual_router "own" {
   owner     = true
   priority  = /* error: Two address owners: Priority 255 is at testdata/pair/priorities/there.hcl:26 too: both are master as soon as they run. Only one director owns the addresses, if any. */ 255
 }
+/* warning: Equal priorities: priority is 100 at testdata/pair/priorities/there.hcl:28 too: both wait equally long for a silent master, and if both come to be master, the one whose own address is higher stays (RFC 9568 6.4.3). Give the preferred director more. */ virtual_router "half" {
+  interface = "eth0"
+  id        = 55
+  source    = "10.0.0.2"
+  addresses = ["10.0.0.120/32"]
+}

@@ -25,3 +25,8 @@ virtual_router "own" {
   owner     = true
   priority  = 255
 }
+virtual_router "half" {
+  interface = "eth0"
+  id        = 55
+  addresses = ["10.0.0.120/32"]
+}
