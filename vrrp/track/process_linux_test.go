@@ -365,3 +365,24 @@ func TestListenInAnotherNamespace(t *testing.T) {
 	}
 	t.Logf("%s", out)
 }
+
+// TestZombieIsNotAlive: one that has exited does not run, even if its parent never asks.
+func TestZombieIsNotAlive(t *testing.T) {
+	cmd := exec.Command("/bin/true")
+	must(t, cmd.Start())
+	p := process{dir: filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid))}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		alive, err := p.read()
+		must(t, err)
+		if !alive {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal("a zombie counts as alive")
+		}
+	}
+	if _, err := os.Stat(p.dir); err != nil {
+		t.Errorf("it is no zombie: %v", err)
+	}
+	must(t, cmd.Wait())
+}
