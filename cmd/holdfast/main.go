@@ -30,6 +30,7 @@ var commands = []func(*globals) *cobra.Command{
 	newStatusCommand,
 	newExplainCommand,
 	newReloadCommand,
+	newSimulateCommand,
 	newVersionCommand,
 }
 

@@ -6,7 +6,7 @@
 // on its interfaces, sync groups and tracked things as a real one; it can crash, be held up like a process that got
 // SIGSTOP, and have a clock that runs fast or slow. Nothing here waits: an hour takes milliseconds.
 //
-// A [Scenario] adds what a person asks of it: a script of events, the time line, and what of it is not as it should be.
+// [Network.Play] adds what a person asks of it: a script of events, the time line, and what of it is not as it should be.
 package vrrpsim
 
 import (

@@ -5,7 +5,6 @@ package vrrpsim
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/holdfast-lb/holdfast/vrrp"
@@ -68,20 +67,9 @@ func (r *Router) Holds() bool {
 	return r.director.net.now.Before(r.held)
 }
 
-// accepts reports whether an advert of the other one is not refused here (RFC 9568 section 7.1, RFC 3768 section 7.1).
+// accepts reports whether an advert of the other one is not refused here.
 func (r *Router) accepts(from *Router) bool {
-	a, b := &r.Config, &from.Config
-	switch {
-	case a.ID != b.ID || a.Version != b.Version || a.Family6() != b.Family6() || a.Password != b.Password:
-		return false
-	case a.Version == 2 && a.Interval != b.Interval:
-		return false
-	case a.Unicast.Enabled() != b.Unicast.Enabled():
-		return false
-	case a.Unicast.Enabled():
-		return slices.Contains(a.Unicast.Peers, from.Source) && slices.Contains(b.Unicast.Peers, r.Source)
-	}
-	return a.Interface == b.Interface
+	return r.Config.ID == from.Config.ID && r.refuses(from) == ""
 }
 
 // boot makes a new machine. What is left of an earlier run is the addresses.

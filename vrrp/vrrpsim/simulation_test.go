@@ -220,7 +220,7 @@ func (t *trial) settle() time.Duration {
 func (t *trial) watch() {
 	for i, e := range t.elections {
 		now := t.n.Now()
-		if !slices.ContainsFunc(e, able) || slices.ContainsFunc(e, func(r *Router) bool {
+		if !slices.ContainsFunc(e, (*Router).able) || slices.ContainsFunc(e, func(r *Router) bool {
 			return r.isMaster() && !r.director.stalled
 		}) {
 			t.served[i] = now
@@ -235,16 +235,6 @@ func (t *trial) watch() {
 			t.failure = fmt.Errorf("%v: no master of %s for %v, the bound is %v", now.Sub(Epoch), e[0].Config.Name, gap, t.bound)
 		}
 	}
-}
-
-// able reports whether a router could be master, and so could all of its sync group.
-func able(r *Router) bool {
-	for _, o := range r.director.Routers {
-		if s := o.State(); (o == r || r.Group != "") && s != vrrp.Backup && s != vrrp.Master {
-			return false
-		}
-	}
-	return !r.director.stalled && !r.director.stopping
 }
 
 // run is chance first, and then peace.
@@ -332,7 +322,7 @@ func (t *trial) quiet() error {
 	t.n.OnStep = func() {
 		step()
 		for _, e := range t.elections {
-			if m := count(e, (*Router).isMaster); m != 1 && slices.ContainsFunc(e, able) {
+			if m := count(e, (*Router).isMaster); m != 1 && slices.ContainsFunc(e, (*Router).able) {
 				last = t.n.Now()
 			}
 		}
@@ -364,7 +354,7 @@ func (t *trial) quiet() error {
 func (t *trial) unique() error {
 	for _, e := range t.elections {
 		want := 0
-		if slices.ContainsFunc(e, able) {
+		if slices.ContainsFunc(e, (*Router).able) {
 			want = 1
 		}
 		if m := count(e, (*Router).isMaster); m != want {
@@ -397,7 +387,7 @@ func (t *trial) right() error {
 			continue
 		}
 		for _, r := range e {
-			if able(r) && r.director.unready == "" && r.Config.Preempt && r.priority > m.priority {
+			if r.able() && r.director.unready == "" && r.Config.Preempt && r.priority > m.priority {
 				return fmt.Errorf("%s is master of %s with priority %d, beside %s with %d", m.director.Name, m.Config.Name,
 					m.priority, r.director.Name, r.priority)
 			}
