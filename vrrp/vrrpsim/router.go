@@ -199,7 +199,7 @@ func (r *Router) do(acts []vrrp.Action) {
 		}
 	}
 	state, _, _ := r.machine.State()
-	if r.resuming && (state == vrrp.Master || !r.machine.Holding()) {
+	if r.resuming && r.started && (state == vrrp.Master || !r.machine.Holding()) {
 		r.resuming = false
 	}
 	if r.machine.Holding() && !r.resuming {

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -37,38 +39,55 @@ func TestSimulation(t *testing.T) {
 	if testing.Short() {
 		n = min(n, 1000)
 	}
+	results := make([]result, n)
+	var wg sync.WaitGroup
+	for first := range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for seed := first; seed < n; seed += runtime.GOMAXPROCS(0) {
+				tr := newTrial(uint64(seed))
+				err := tr.run()
+				results[seed] = result{tr.kind, tr.gap, tr.bound, tr.settled, tr.settle(), err}
+			}
+		})
+	}
+	wg.Wait()
 	rows := make(map[string]*row)
-	for seed := range uint64(n) {
-		tr := newTrial(seed)
-		if err := tr.run(); err != nil {
-			t.Errorf("seed %d: %v\nrepeat: go test ./vrrp/vrrpsim -run Simulation -v -seed %d", seed, err, seed)
+	for seed, r := range results {
+		if r.err != nil {
+			t.Errorf("seed %d: %v\nrepeat: go test ./vrrp/vrrpsim -run Simulation -v -seed %d", seed, r.err, seed)
 		}
-		r := rows[tr.kind]
-		if r == nil {
-			r = &row{}
-			rows[tr.kind] = r
+		if rows[r.kind] == nil {
+			rows[r.kind] = &row{}
 		}
-		r.add(tr)
+		rows[r.kind].add(r)
 	}
 	t.Log(table(rows))
 }
 
-// row is what the trials of one kind have shown.
-type row struct {
-	seeds, gaps        int
-	longest, bound     time.Duration // of the longest gap, and its trial's bound
-	worst              float64       // longest part of a bound
-	settled, permitted time.Duration
+// result is what one trial has shown.
+type result struct {
+	kind              string
+	gap, bound        time.Duration // the longest without a master, and what it may be
+	settled, settling time.Duration // until there was one master once quiet, and what that may take
+	err               error
 }
 
-func (r *row) add(t *trial) {
+// row is what the trials of one kind have shown.
+type row struct {
+	seeds, gaps       int
+	longest, bound    time.Duration // of the longest gap, and its trial's bound
+	worst             float64       // longest part of a bound
+	settled, settling time.Duration
+}
+
+func (r *row) add(t result) {
 	r.seeds++
 	if t.gap > r.longest {
 		r.longest, r.bound = t.gap, t.bound
 	}
 	r.worst = max(r.worst, float64(t.gap)/float64(t.bound))
 	if t.settled > r.settled {
-		r.settled, r.permitted = t.settled, t.settle()
+		r.settled, r.settling = t.settled, t.settling
 	}
 }
 
@@ -79,7 +98,7 @@ func table(rows map[string]*row) string {
 	for _, kind := range slices.Sorted(maps.Keys(rows)) {
 		r := rows[kind]
 		fmt.Fprintf(w, "%s\t%d\t%v\t%v\t%.0f %%\t%v\t%v\n", kind, r.seeds, r.longest.Round(time.Millisecond),
-			r.bound.Round(time.Millisecond), 100*r.worst, r.settled.Round(time.Millisecond), r.permitted.Round(time.Millisecond))
+			r.bound.Round(time.Millisecond), 100*r.worst, r.settled.Round(time.Millisecond), r.settling.Round(time.Millisecond))
 	}
 	w.Flush()
 	return b.String()
