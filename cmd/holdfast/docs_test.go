@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/vrrp"
 )
 
 // pages returns the Markdown files of the repository, all of which it checks for what they say of it.
@@ -243,5 +244,25 @@ func TestPagesAreListed(t *testing.T) {
 		if path.Dir(name) == "docs" && !strings.Contains(readme, "]("+name+")") {
 			t.Errorf("README.md has no link to %s", name)
 		}
+	}
+}
+
+// TestRefusalsInPages holds the table of docs/election.md against the reasons that there are.
+func TestRefusalsInPages(t *testing.T) {
+	page := string(files(t)["docs/election.md"])
+	_, table, _ := strings.Cut(page, "## Adverts that are refused")
+	var listed []string
+	for line := range strings.Lines(table) {
+		if name, ok := strings.CutPrefix(line, "| `"); ok {
+			name, _, _ = strings.Cut(name, "`")
+			listed = append(listed, name)
+		}
+	}
+	var want []string
+	for _, r := range vrrp.Refusals {
+		want = append(want, string(r))
+	}
+	if !slices.Equal(listed, want) {
+		t.Errorf("docs/election.md lists %q, the code knows %q", listed, want)
 	}
 }
