@@ -87,17 +87,20 @@ type Member struct {
 	Reason   string // why its machine is in its state
 }
 
-// Decide is [Together] for the sync group of that name, and why if that is to withdraw.
+// Decide is [Together] for the sync group of that name, and why if that is not to lead.
 func Decide(group string, members []Member) (v Verdict, why string) {
 	all := make([]Standing, 0, len(members))
-	blame := ""
 	for _, m := range members {
 		all = append(all, m.Standing)
-		if Together(m.Standing) == Withdraw && (blame == "" || m.Name < blame) {
+	}
+	v = Together(all...)
+	blame := ""
+	for _, m := range members {
+		if v != Lead && Together(m.Standing) == v && (blame == "" || m.Name < blame) {
 			blame, why = m.Name, fmt.Sprintf("%s of sync group %s is not master: %s", m.Name, group, m.Reason)
 		}
 	}
-	return Together(all...), why
+	return v, why
 }
 
 // Promote makes a machine that is ripe master, because all of its sync group are.
@@ -163,7 +166,7 @@ func (g *Group) leave(i *Instance) {
 	}
 }
 
-// verdict is what the group wants, and why if that is to withdraw.
+// verdict is what the group wants, and why if that is not to lead.
 func (g *Group) verdict() (Verdict, string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -184,6 +187,9 @@ func (i *Instance) followGroup() {
 	case verdict == Withdraw && i.machine.Standing() == Leading:
 		now := i.now()
 		i.do(now, i.machine.Withdraw(now, reason))
+	case i.machine.ripe && i.machine.reason.text != reason:
+		i.machine.reason = cause{why: because, text: reason}
+		i.publish()
 	}
 }
 

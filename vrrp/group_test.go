@@ -155,8 +155,8 @@ func TestSyncGroupIsMasterTogether(t *testing.T) {
 		}
 		w.until(6 * time.Second)
 		a.wrote("0s init -> backup")
-		if s := a.Status(); s.Group != "edge" {
-			t.Errorf("got group %q", s.Group)
+		if s := a.Status(); s.Group != "edge" || s.Reason != "web6 of sync group edge is not master: 192.0.2.11 has priority 250 against 200" {
+			t.Errorf("got group %q, reason %q", s.Group, s.Reason)
 		}
 		w.until(6500 * ms)
 		b.wrote("0s init -> backup", "6.21875s backup -> master", "6.21875s send 200", "6.21875s hold[.100] for 0s", "6.21875s announce[.100]")
