@@ -31,7 +31,10 @@ func (i *Instance) refresh(stopping bool) {
 		return
 	}
 	in, now := i.current(), i.now()
-	i.cfg = in.Config
+	if !in.Config.Equal(i.cfg) {
+		i.cfg = in.Config
+		i.last.news++
+	}
 	i.join(in.Group)
 	var fault, unready string
 	i.parts = i.track(in)

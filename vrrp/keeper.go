@@ -19,6 +19,7 @@ const renewEvery = 500 * time.Millisecond
 // order is what the election wants of the addresses: the whole of it, the newest counts.
 type order struct {
 	cfg   Config
+	news  uint64 // how often cfg has changed
 	hold  bool
 	at    time.Time     // when it was given
 	valid time.Duration // after this long nothing may be added on its strength: the process was held up
@@ -34,17 +35,17 @@ type keeper struct {
 	log  *slog.Logger
 	wake chan struct{}
 
-	mu    sync.Mutex // guards what follows
-	order order
-	known bool // an order was given
-	seen  keeperCounters
+	mu      sync.Mutex // guards what follows
+	order   order
+	known   bool      // an order was given
+	renewed time.Time // of the addresses
+	seen    keeperCounters
 
 	// Owned by run's goroutine.
 	done     order             // as far as it was carried out
 	held     []Address         // have been installed
 	gone     []Address         // no longer configured, and still to be removed
 	links    map[string]uint64 // Host.Changes of the devices, when their addresses were announced
-	renewed  time.Time
 	routes   routeKeeper
 	schedule Schedule
 	unsent   []Address // could not be announced
@@ -68,11 +69,18 @@ func (k *keeper) now() time.Time { return time.Now().Add(k.host.Suspended()) }
 
 func (k *keeper) poke() { poke(k.wake) }
 
+// set gives a new order. One that only confirms the last one wakes nobody up, unless it is time to renew the addresses or
+// to look for the routes, of whose end nobody tells.
 func (k *keeper) set(o order) {
 	k.mu.Lock()
+	same := k.known && o.news == k.order.news && o.hold == k.order.hold && o.begin == k.order.begin &&
+		o.again == k.order.again && o.quiet == k.order.quiet
+	due := o.hold && (len(o.cfg.Routes) > 0 || o.cfg.Lease > 0 && o.at.Sub(k.renewed) >= renewEvery)
 	k.order, k.known = o, true
 	k.mu.Unlock()
-	k.poke()
+	if !same || due {
+		k.poke()
+	}
 }
 
 func (k *keeper) counters() (announced, errors, restored uint64, err string) {
@@ -105,7 +113,7 @@ func (k *keeper) run(ctx context.Context) {
 // step brings the host to what the newest order says.
 func (k *keeper) step(now time.Time) {
 	k.mu.Lock()
-	o, known := k.order, k.known
+	o, known, renewed := k.order, k.known, k.renewed
 	k.mu.Unlock()
 	if !known {
 		return
@@ -128,7 +136,7 @@ func (k *keeper) step(now time.Time) {
 		k.done, k.held = o, nil
 		k.attempt(k.host.Release(all))
 	case now.Sub(o.at) <= o.valid:
-		k.hold(now, o, all)
+		k.hold(now, o, all, renewed)
 	default:
 		// Held up: what is due may be another's by now. The election, once it is awake, gives a new order.
 		k.silence()
@@ -138,13 +146,13 @@ func (k *keeper) step(now time.Time) {
 // hold installs or renews the addresses, all of them, then the routes, which may need them, and then announces what is
 // due. To install an address takes a fraction of the time of its announcements, so that the last one is served no later
 // for it, and the first ones would wait for their routes anyhow.
-func (k *keeper) hold(now time.Time, o order, all []Address) {
+func (k *keeper) hold(now time.Time, o order, all []Address, renewed time.Time) {
 	before := k.done.cfg.All()
 	missing := k.host.Missing(all)
 	begins := o.begin != k.done.begin
 	fresh := without(all, before)
 	renew := begins || o.cfg.Lease != k.done.cfg.Lease ||
-		o.cfg.Lease > 0 && o.at.After(k.done.at) && now.Sub(k.renewed) >= renewEvery
+		o.cfg.Lease > 0 && o.at.After(k.done.at) && now.Sub(renewed) >= renewEvery
 	done, back := o, []Address(nil)
 	want := union(fresh, missing)
 	if renew {
@@ -155,7 +163,9 @@ func (k *keeper) hold(now time.Time, o order, all []Address) {
 		case !ok: // what could not be renewed is still to be renewed
 			done.at, done.cfg.Lease = k.done.at, k.done.cfg.Lease
 		case renew:
+			k.mu.Lock()
 			k.renewed = now
+			k.mu.Unlock()
 		}
 		still := k.host.Missing(all)
 		back, missing = without(missing, still), still

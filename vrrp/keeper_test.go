@@ -145,7 +145,7 @@ func TestARouteThatCannotBeAddedOrRemovedIsTriedAgain(t *testing.T) {
 		w.forget()
 		w.fails("remove", nil)
 		w.until(4600 * ms)
-		w.wrote("4.41875s remove routes [198.51.100.0/24 dev eth0]")
+		w.wrote("4.4s remove routes [198.51.100.0/24 dev eth0]")
 	})
 }
 

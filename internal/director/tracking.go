@@ -86,7 +86,7 @@ func trackerPart(t track.Tracker, s track.Status) vrrp.Part {
 	known := s.Key == t.Key
 	p := vrrp.NewPart(t.Key.Kind.String(), t.Key.Name, t.Weight, s.Failed, s.Detail)
 	if s.HasValue {
-		p.Failed, p.Value = false, min(max(s.Value, -fileMost), fileMost)*t.Weight
+		p.Failed, p.Value = t.Weight == 0 && s.Value != 0, min(max(s.Value, -fileMost), fileMost)*t.Weight
 	}
 	return unlessPending(p, !known || s.Pending)
 }
