@@ -51,7 +51,7 @@ func (b *builder) virtualRouter(raw *rawVirtualRouter) vrrp.Config {
 	b.sources(raw, &c)
 	c.Routes = b.virtualRoutes(raw, c)
 	c.Lease = b.lease(raw, c)
-	c.Password = b.password(raw, c)
+	c.Password = vrrp.Secret(b.password(raw, c))
 	if c.Version == 2 && c.Family6() {
 		b.fail(raw.Version.Expr.Range(), "Invalid version", "VRRPv2 is for IPv4 only (RFC 3768): IPv6 takes version = 3.")
 	}

@@ -21,7 +21,7 @@ type Config struct {
 	PreemptDelay  time.Duration // a lower master is left alone this long after we could take over from it
 	StartupDelay  time.Duration
 	Checksum      Checksum      // of what is sent in version 3 over IPv4
-	Password      string        // VRRPv2 "simple text" authentication (RFC 2338 section 5.3.6); empty: none
+	Password      Secret        // VRRPv2 "simple text" authentication (RFC 2338 section 5.3.6); empty: none
 	VMAC          bool          // own the virtual MAC address on a macvlan
 	Source        netip.Addr    // of multicast adverts; zero: the interface's first address, for IPv6 its link-local one
 	Addresses     []Address     // carried in adverts, at least one; all of one family
@@ -36,6 +36,14 @@ type Config struct {
 
 // Family6 reports whether the election runs over IPv6.
 func (c Config) Family6() bool { return len(c.Addresses) > 0 && c.Addresses[0].Prefix.Addr().Is6() }
+
+// Secret is a text that is not shown.
+type Secret string
+
+func (Secret) String() string { return "(secret)" }
+
+// MarshalText implements encoding.TextMarshaler.
+func (Secret) MarshalText() ([]byte, error) { return []byte("(secret)"), nil }
 
 // All returns every address that moves with the role: those carried in adverts first.
 func (c Config) All() []Address { return slices.Concat(c.Addresses, c.Excluded) }

@@ -48,9 +48,14 @@ func (i *Instance) refresh(stopping bool) {
 	i.machine.SetParams(now, i.params(i.machine.p.Source))
 	i.machine.SetUnready(unready)
 	if err := i.usable(cmp.Or(in.Fault, fault)); err != nil {
+		i.retry = now.Add(retryEvery)
+		if i.machine.state == Init && errors.Is(err, errNotYet) {
+			i.machine.reason = cause{why: because, text: err.Error()}
+			i.publish()
+			return
+		}
 		i.do(now, i.machine.Fail(now, err.Error()))
 		i.close()
-		i.retry = now.Add(retryEvery)
 		return
 	}
 	if s := i.machine.state; s == Init || s == Fault {
@@ -76,6 +81,9 @@ func (i *Instance) track(in Input) []Part {
 	}
 	return append(parts, in.Parts...)
 }
+
+// errNotYet is in the error of a Dial that fails as it does at every boot with IPv6: a router that has not begun waits.
+var errNotYet = errors.New("duplicate address detection is not over")
 
 // usable opens the connection if need be, and says what keeps this router out of the election.
 func (i *Instance) usable(fault string) error {
@@ -108,7 +116,7 @@ func (i *Instance) usable(fault string) error {
 func (i *Instance) reopen() {
 	now := i.now()
 	at := now
-	if again := i.reopened.Add(retryEvery / 10); now.Before(again) {
+	if again := i.reopened.Add(min(retryEvery/10, i.cfg.Interval)); now.Before(again) {
 		at = again
 	}
 	i.reopened = at

@@ -199,6 +199,9 @@ func (i *Instance) expire(stopping bool) {
 	}
 	if i.machine.state == Backup {
 		i.drain(drainAll)
+		if i.conn == nil {
+			return // it could not be read: what has arrived is not known
+		}
 	}
 	now = i.now()
 	i.do(now, i.machine.Tick(now))

@@ -3,8 +3,10 @@
 package vrrp
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -345,4 +347,46 @@ func TestPeersAreBounded(t *testing.T) {
 			t.Errorf("the status is shared: %+v", s)
 		}
 	})
+}
+
+// At a boot the link-local address takes a second or two. That is no fault.
+func TestAnAddressThatIsNotUsableYetIsNoFault(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		w.dialError = fmt.Errorf("tentative: %w", errNotYet)
+		r := w.run(config())
+		w.until(500 * ms)
+		w.wrote()
+		if s := r.Status(); s.State != Init || !strings.Contains(s.Reason, "duplicate address detection") {
+			t.Errorf("got %v: %s", s.State, s.Reason)
+		}
+		w.change(func() { w.dialError = nil })
+		w.wrote("500ms init -> backup")
+	})
+}
+
+// A connection that breaks when a timer has run out says nothing of what has arrived.
+func TestNoPromotionWithoutAConnection(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		r := w.run(config())
+		c := w.conn()
+		w.until(3 * time.Second)
+		c.in <- datagram{err: errFake} // and nobody is told
+		w.mu.Lock()
+		w.dialError = errFake
+		w.mu.Unlock()
+		w.until(4 * time.Second)
+		w.wrote("0s init -> backup", "3.21875s backup -> fault")
+		if s := r.Status(); s.ReadErrors != 1 {
+			t.Errorf("got %+v", s)
+		}
+	})
+}
+
+func TestPasswordIsNotShown(t *testing.T) {
+	c := config()
+	c.Password = "hunter2"
+	b, err := json.Marshal(c)
+	if text := fmt.Sprintf("%v %+v %s", c, c, b); err != nil || strings.Contains(text, "hunter2") {
+		t.Errorf("%v: %s", err, text)
+	}
 }

@@ -53,7 +53,7 @@ const (
 )
 
 // Password is the simple text authentication with a password, of which 8 bytes count; none for an empty one.
-func Password(s string) Auth {
+func Password(s Secret) Auth {
 	if s == "" {
 		return Auth{}
 	}

@@ -59,7 +59,7 @@ func detected(c Config, flags int, a netip.Addr) error {
 	case flags&unix.IFA_F_DADFAILED != 0:
 		return fmt.Errorf("another machine has the address %v of interface %s: duplicate address detection failed", a, c.Interface)
 	case flags&unix.IFA_F_TENTATIVE != 0 && flags&unix.IFA_F_OPTIMISTIC == 0:
-		return fmt.Errorf("the address %v of interface %s is tentative: duplicate address detection is not over", a, c.Interface)
+		return fmt.Errorf("the address %v of interface %s is tentative: %w", a, c.Interface, errNotYet)
 	}
 	return nil
 }
