@@ -22,7 +22,9 @@ import (
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
 // network opens the Network of a host and follows it until the test ends.
-func network(t *testing.T, h *netlab.Host) *Network {
+func network(t *testing.T, h *netlab.Host) *Network { return networkWith(t, h, func(*Network) {}) }
+
+func networkWith(t *testing.T, h *netlab.Host, change func(*Network)) *Network {
 	t.Helper()
 	var n *Network
 	err := h.Do(func() (err error) {
@@ -32,6 +34,7 @@ func network(t *testing.T, h *netlab.Host) *Network {
 	if err != nil {
 		t.Fatal(err)
 	}
+	change(n)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	following := make(chan struct{}, 1)

@@ -17,7 +17,6 @@ type setting int
 
 const (
 	rpFilter           setting = 8
-	arpFilter          setting = 13
 	arpAnnounce        setting = 18
 	arpIgnore          setting = 19
 	promoteSecondaries setting = 20
@@ -27,8 +26,6 @@ func (s setting) String() string {
 	switch s {
 	case rpFilter:
 		return "rp_filter"
-	case arpFilter:
-		return "arp_filter"
 	case arpAnnounce:
 		return "arp_announce"
 	case arpIgnore:

@@ -111,7 +111,6 @@ func (n *Network) lendSettings(name string, base, vmac int) error {
 		{base, arpIgnore, 1},   // the interface does not answer for addresses of the macvlan …
 		{vmac, arpIgnore, 1},   // … nor the other way round
 		{base, arpAnnounce, 2}, // nor asks for others in the name of the virtual address, which would teach them its own MAC address
-		{vmac, arpAnnounce, 2}, //
 		{vmac, rpFilter, 2},    // the way back to a client leads over the interface; strict and loose: the larger of the link's and all's counts
 	} {
 		if err := n.settings.want(s.index, s.setting, s.least, name); err != nil {
