@@ -3,6 +3,7 @@
 package vrrpsim
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -40,14 +41,18 @@ func (p *player) expect(e Event, before map[*Router]bool, hit []*Director) {
 			p.pending = append(p.pending, failure{what: kind + " " + name, router: r, at: p.n.now})
 		}
 	}
-	slices.SortFunc(p.pending, func(a, b failure) int { return strings.Compare(a.router.Config.Name, b.router.Config.Name) })
+	slices.SortFunc(p.pending, func(a, b failure) int {
+		x, y := a.router, b.router
+		return cmp.Or(strings.Compare(x.director.Name, y.director.Name), strings.Compare(x.Config.Name, y.Config.Name))
+	})
 }
 
 // look finds what is not as it should be, now that the network is quiet.
 func (p *player) look() {
 	for _, e := range p.elections {
-		for _, side := range p.n.together(e) {
-			p.unique(side)
+		sides := p.n.together(e)
+		for _, side := range sides {
+			p.unique(side, len(sides) > 1)
 		}
 	}
 	for _, f := range p.pending {
@@ -72,8 +77,9 @@ func (n *Network) together(e []*Router) [][]*Router {
 }
 
 // unique finds what is wrong with those who hear each other: they have one master, and one holder of the addresses. The
-// addresses of a dead director end with their lease.
-func (p *player) unique(side []*Router) {
+// addresses of a dead director end with their lease. In a partition a sync group may leave one side without a master:
+// the other members are where they can hear theirs.
+func (p *player) unique(side []*Router, partitioned bool) {
 	var masters, holders []string
 	serves := func(r *Router) bool { return r.director.running && !r.director.stalled }
 	able, why := false, []string(nil)
@@ -87,7 +93,7 @@ func (p *player) unique(side []*Router) {
 		if r.Holds() {
 			holders = append(holders, r.director.Name)
 		}
-		able = able || r.able()
+		able = able || r.able() && !(partitioned && r.Group != "")
 		why = append(why, fmt.Sprintf("%s is %v: %s", r.director.Name, r.told, p.named(r.Reason())))
 	}
 	name := side[0].Config.Name

@@ -146,74 +146,68 @@ func pick[T any](t *trial, list ...T) T { return list[t.r.IntN(len(list))] }
 
 // build chooses directors, virtual routers and what they depend on.
 func (t *trial) build() {
-	n := t.n
-	version := pick[uint8](t, 3, 3, 2)
+	n, version := t.n, pick[uint8](t, 3, 3, 2)
 	interval := pick(t, 10*time.Millisecond, 100*time.Millisecond, time.Second)
 	if version == 2 {
 		interval = time.Second
 	}
-	learned := version == 3 && t.oneIn(4)
 	t.grouped = t.oneIn(3)
-	routers := 1 + t.r.IntN(2)
-	if t.grouped {
-		routers = 2
-	}
 	t.kind = fmt.Sprintf("VRRPv%d", version)
 	if t.grouped {
 		t.kind += ", sync group"
 	}
-	allPreempt, equal, owner := t.oneIn(2), t.oneIn(4), version == 3 && t.oneIn(10)
-	tracked := t.oneIn(2)
+	learned, owner := version == 3 && t.oneIn(4), version == 3 && t.oneIn(10)
+	allPreempt, equal, tracked := t.oneIn(2), t.oneIn(4), t.oneIn(2)
+	routers := 1 + t.r.IntN(2)
 	for i := range 2 + t.r.IntN(2) {
-		d := n.Add(fmt.Sprintf("lb%d", i+1))
-		d.Rate = 0.99 + 0.02*t.r.Float64()
-		priority := uint8(1 + t.r.IntN(254))
+		c := vrrp.Config{
+			Version: version, Priority: uint8(1 + t.r.IntN(254)), Interval: interval,
+			Preempt: allPreempt || t.oneIn(2), Handover: !t.oneIn(4),
+		}
 		if equal {
-			priority = 100
+			c.Priority = 100
 		}
 		if owner && i == 0 {
-			priority = 255
+			c.Priority = 255
 		}
-		own := interval
 		if learned {
-			own *= time.Duration(1 + t.r.IntN(3))
-		}
-		t.interval = max(t.interval, own)
-		preempt, handover := allPreempt || t.oneIn(2), !t.oneIn(4)
-		delay, startup := time.Duration(0), time.Duration(0)
-		if t.oneIn(8) {
-			delay = t.upTo(5 * interval)
+			c.Interval *= time.Duration(1 + t.r.IntN(3))
 		}
 		if t.oneIn(8) {
-			startup = t.upTo(5 * interval)
+			c.PreemptDelay = t.upTo(5 * interval)
 		}
-		t.delayed, t.startup = max(t.delayed, delay), max(t.startup, startup)
-		for k := range routers {
-			c := vrrp.Config{
-				Name: fmt.Sprintf("vr%d", k+1), Interface: fmt.Sprintf("eth%d", k), ID: uint8(k + 1), Version: version,
-				Priority: priority, Interval: own, Preempt: preempt, PreemptDelay: delay, StartupDelay: startup,
-				Handover: handover, Lease: 5 * own,
-			}
-			r := Router{Config: c, Source: address(i)}
-			if t.grouped {
-				r.Group = "all"
-			}
-			if tracked {
-				r.Tracked = []Weighted{
-					{Tracked{"script", "a"}, pick(t, -100, -20, 50)},
-					{Tracked{"process", "b"}, 0},
-				}
-			}
-			d.Add(r)
+		if t.oneIn(8) {
+			c.StartupDelay = t.upTo(5 * interval)
 		}
+		c.Lease = 5 * c.Interval
+		t.interval, t.delayed, t.startup = max(t.interval, c.Interval), max(t.delayed, c.PreemptDelay), max(t.startup, c.StartupDelay)
+		t.director(n.Add(fmt.Sprintf("lb%d", i+1)), c, routers, tracked)
 	}
-	// Every skew at its most, clocks that are slow by 1 %, and an advert that was on its way.
-	n.Loss = pick(t, 0, 0.05, 0.3)
-	n.Duplicate, n.Late = pick(t, 0, 0.2), pick(t, 0, 0.2)
+	n.Loss, n.Duplicate, n.Late = pick(t, 0, 0.05, 0.3), pick(t, 0, 0.2), pick(t, 0, 0.2)
 	n.MinDelay, n.MaxDelay, n.LateBy = interval/10000, interval/50, 2*interval
+	// Every skew at its most, clocks that are slow by 1 %, and an advert that was on its way.
 	t.bound = t.masterDown() + t.startup + n.MaxDelay
 	if n.Late > 0 {
 		t.bound += n.LateBy
+	}
+}
+
+// director gives a director its clock and its virtual routers, which have almost the same configuration.
+func (t *trial) director(d *Director, c vrrp.Config, routers int, tracked bool) {
+	d.Rate = 0.99 + 0.02*t.r.Float64()
+	if t.grouped {
+		routers = 2
+	}
+	for i := range routers {
+		c.Name, c.Interface, c.ID = fmt.Sprintf("vr%d", i+1), fmt.Sprintf("eth%d", i), uint8(i+1)
+		r := Router{Config: c, Source: address(len(t.n.Directors) - 1)}
+		if t.grouped {
+			r.Group = "all"
+		}
+		if tracked {
+			r.Tracked = []Weighted{{Tracked{"script", "a"}, pick(t, -100, -20, 50)}, {Tracked{"process", "b"}, 0}}
+		}
+		d.Add(r)
 	}
 }
 
@@ -298,11 +292,7 @@ func (t *trial) fault() {
 	case 6, 7:
 		t.n.Heal("")
 	case 8:
-		d.Stall()
-		t.n.At(t.n.Now().Add(t.upTo(8*t.interval)), func() {
-			t.disturbed = t.n.Now()
-			d.Resume()
-		})
+		t.stall(d, t.upTo(8*t.interval))
 	case 9:
 		d.SetUnready(pick(t, "", "no real server is up"))
 	case 10:
@@ -312,6 +302,31 @@ func (t *trial) fault() {
 	case 12:
 		d.Track(Tracked{"process", "b"}, t.oneIn(2))
 	}
+}
+
+// stall holds a director up. A master must be none when it goes on after others have taken over.
+func (t *trial) stall(d *Director, length time.Duration) {
+	if !d.running || d.stalled {
+		return
+	}
+	var masters []*Router
+	for _, r := range d.Routers {
+		if r.isMaster() {
+			masters = append(masters, r)
+		}
+	}
+	d.Stall()
+	process := d.Routers[0].machine
+	t.n.At(t.n.Now().Add(length), func() {
+		if !d.stalled || d.Routers[0].machine != process { // went on, or began anew
+			return
+		}
+		t.disturbed = t.n.Now()
+		d.Resume()
+		if length > t.masterDown() && slices.ContainsFunc(masters, (*Router).isMaster) && t.failure == nil {
+			t.failure = fmt.Errorf("%v: %s is master after a stall of %v", t.n.Now().Sub(Epoch), d.Name, length)
+		}
+	})
 }
 
 // peace ends every fault but some: a director may be dead, unready or without a link for good.
