@@ -159,7 +159,10 @@ func (r *interop) run(ctx context.Context, chosen []staging, wanted *regexp.Rege
 // perform runs one play on a stage of its own.
 func (r *interop) perform(ctx context.Context, t staging, dir string) (rows []interopRow) {
 	s := &stage{match: t.match, ctx: ctx, binary: r.binary}
-	err := s.build(dir)
+	err := os.RemoveAll(dir) // an earlier run's logs would be read as this one's
+	if err == nil {
+		err = s.build(dir)
+	}
 	for _, step := range t.steps {
 		var took timing
 		if err == nil {

@@ -42,6 +42,7 @@ var matches = []match{
 	{peer: "keepalived", version: 3, family: ipv4, checksum: "pseudo", vmac: "holdfast"},
 	{peer: "keepalived", version: 3, family: ipv4, checksum: "pseudo", vmac: "both"},
 	{peer: "keepalived", version: 3, family: ipv6},
+	{peer: "keepalived", version: 3, family: ipv6, vmac: "both"},
 	{peer: "keepalived", version: 3, family: ipv6, unicast: true, hops: "holdfast"},
 	{peer: "keepalived", version: 3, family: ipv6, unicast: true, hops: "peer"},
 	{peer: "keepalived", version: 3, family: both, checksum: "pseudo"},
@@ -53,6 +54,7 @@ var matches = []match{
 	{peer: "frr", version: 3, family: ipv4, checksum: "pseudo", vmac: "both"},
 	{peer: "frr", version: 3, family: ipv4, checksum: "pseudo", unicast: true, cannot: "FRR has no unicast"},
 	{peer: "frr", version: 3, family: ipv6},
+	{peer: "frr", version: 3, family: ipv6, vmac: "both"},
 	{peer: "frr", version: 3, family: both, checksum: "pseudo", cannot: "FRR has no sync groups"},
 	{peer: "frr", version: 2, family: ipv4},
 	{peer: "frr", version: 2, family: ipv4, password: "secret", cannot: "FRR has no authentication"},
@@ -206,10 +208,11 @@ virtual_router %q {
   version            = %d
   priority           = %d
   advertise_interval = %q
+  owner              = %t
   preempt            = %t
   use_vmac           = %t
   addresses          = %s
-`, r.name, r.ifname, r.id, m.version, s.priority, s.interval, s.preempt, m.vmac != "", list(prefixes(s.listed(i, r))))
+`, r.name, r.ifname, r.id, m.version, s.priority, s.interval, s.priority == owner, s.preempt, m.vmac != "", list(prefixes(s.listed(i, r))))
 		if !r.six && s.checksum != "" {
 			fmt.Fprintf(&b, "  checksum           = %q\n", s.checksum)
 		}

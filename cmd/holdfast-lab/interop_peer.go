@@ -84,10 +84,14 @@ func (k *keepalivedPeer) configure(s side) error {
 func keepalivedText(m match, s side) string {
 	var b strings.Builder
 	var names []string
+	state := "BACKUP"
+	if s.priority == owner {
+		state = "MASTER" // else it waits like any other
+	}
 	for i, r := range m.routers() {
 		names = append(names, r.name)
-		fmt.Fprintf(&b, "vrrp_instance %s {\n\tversion %d\n\tstate BACKUP\n\tinterface %s\n\tvirtual_router_id %d\n\tpriority %d\n\tadvert_int %g\n",
-			r.name, m.version, r.ifname, r.id, s.priority, s.interval.Seconds())
+		fmt.Fprintf(&b, "vrrp_instance %s {\n\tversion %d\n\tstate %s\n\tinterface %s\n\tvirtual_router_id %d\n\tpriority %d\n\tadvert_int %g\n",
+			r.name, m.version, state, r.ifname, r.id, s.priority, s.interval.Seconds())
 		if !s.preempt {
 			b.WriteString("\tnopreempt\n")
 		}

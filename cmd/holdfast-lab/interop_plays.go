@@ -43,8 +43,9 @@ const (
 )
 
 const (
-	high = 200 // priority of the master
-	low  = 100 // of the backup
+	owner = 255 // priority of the address owner
+	high  = 200 // of the master
+	low   = 100 // of the backup
 )
 
 func every(match) bool { return true }
@@ -73,12 +74,19 @@ func directed(master int) []play {
 	backup := 1 - master
 	election := step{"election", func(s *stage) (timing, error) { return timing{}, s.election(master, nil) }}
 	stop := step{"planned stop", func(s *stage) (timing, error) { return s.handover(master) }}
+	preemption := step{"preemption", func(s *stage) (timing, error) { return timing{}, s.comeback(master) }}
 	crash := step{"crash", func(s *stage) (timing, error) { return s.loss(master) }}
 	return []play{
 		{name: takeovers, direct: name, fits: every, steps: []step{
-			election, stop,
-			{"preemption", func(s *stage) (timing, error) { return timing{}, s.comeback(master) }},
-			crash,
+			election, stop, preemption, crash,
+		}},
+		{name: "address owner", direct: name, fits: func(m match) bool {
+			return simple(m) && m.version == 3 && (master == us || m.peer != "frr") // which knows no priority 255
+		}, steps: []step{
+			{"election", func(s *stage) (timing, error) {
+				return timing{}, s.election(master, func(sides *[2]side) { sides[master].priority = owner })
+			}},
+			stop, preemption, crash,
 		}},
 		{name: "preempt off", direct: name, fits: simple, steps: []step{
 			{"the higher priority waits", func(s *stage) (timing, error) {

@@ -146,7 +146,8 @@ complained of an advert of the other.
 
 Times are taken on the wire, on a machine that runs four rows at once: a planned stop from the advert with priority 0, a
 crash from the last advert, each to the first advert of the new master. In brackets is what the RFC says for the priority
-and interval: the skew time and the master-down interval. VRRPv3 runs with adverts of 100 ms, VRRPv2 of 1 s; the master
+and interval: the skew time and the master-down interval. FRR as backup sends its first IPv6 advert an interval later than
+that, presumably because its link has only just been turned on then. VRRPv3 runs with adverts of 100 ms, VRRPv2 of 1 s; the master
 has priority %d, the backup %d.
 
 ## Takeovers
