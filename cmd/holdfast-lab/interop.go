@@ -164,14 +164,14 @@ func (r *interop) perform(ctx context.Context, t staging, dir string) (rows []in
 		err = s.build(dir)
 	}
 	for _, step := range t.steps {
-		var took timing
+		var found finding
 		if err == nil {
-			took, err = step.run(s)
+			found, err = step.run(s)
 		}
 		if err == nil && !t.disputed {
 			err = s.clean()
 		}
-		rows = append(rows, newInteropRow(t, step, took, err))
+		rows = append(rows, newInteropRow(t, step, found, err))
 		if err != nil {
 			break
 		}

@@ -90,8 +90,8 @@ func keepalivedText(m match, s side) string {
 	}
 	for i, r := range m.routers() {
 		names = append(names, r.name)
-		fmt.Fprintf(&b, "vrrp_instance %s {\n\tversion %d\n\tstate %s\n\tinterface %s\n\tvirtual_router_id %d\n\tpriority %d\n\tadvert_int %g\n",
-			r.name, m.version, state, r.ifname, r.id, s.priority, s.interval.Seconds())
+		fmt.Fprintf(&b, "vrrp_instance %s {\n\tversion %d\n\tstate %s\n\tinterface %s\n\tvirtual_router_id %d\n"+
+			"\tpriority %d\n\tadvert_int %g\n", r.name, m.version, state, r.ifname, r.id, s.priority, s.interval.Seconds())
 		if !s.preempt {
 			b.WriteString("\tnopreempt\n")
 		}
@@ -147,7 +147,8 @@ func (k *keepalivedPeer) role(_ context.Context, r vr) (role string, err error) 
 	return role, err
 }
 
-var keepalivedComplaint = regexp.MustCompile(`(?i)checksum|mismatch|incorrect|invalid|dropping|bogus|unexpected|expected|differs|less than|cannot|unable|unknown|error`)
+var keepalivedComplaint = regexp.MustCompile(`(?i)checksum|mismatch|incorrect|invalid|dropping|bogus|expected|differs|` +
+	`less than|cannot|unable|unknown|error`)
 
 func (k *keepalivedPeer) complaints() []string { return grep(k.log(), keepalivedComplaint) }
 

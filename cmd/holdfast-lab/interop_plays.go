@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-lb/holdfast/internal/director"
@@ -28,12 +29,14 @@ const takeovers = "takeover"
 // A step is one thing that has to work.
 type step struct {
 	name string
-	run  func(*stage) (timing, error)
+	run  func(*stage) (finding, error)
 }
 
-// A timing is how long a takeover took on the wire, and how long RFC 9568 or RFC 3768 says. Zero: nothing to measure.
-type timing struct {
+// A finding is how long a takeover took on the wire, and how long RFC 9568 or RFC 3768 says, if there was one to measure;
+// or something else to know of a step that went well.
+type finding struct {
 	took, want time.Duration
+	note       string
 }
 
 // Timers may fire so much early, as FRR rounds to 10 ms, and so much late on a busy machine.
@@ -61,21 +64,28 @@ func version(v int) func(match) bool {
 
 // plays are made for both directions.
 var plays = slices.Concat(directed(us), directed(them), []play{
-	{name: "different interval", direct: "peer", fits: version(2), disputed: true, steps: []step{{"refused, reason interval", refused("interval", func(s *side) { s.interval = 2 * time.Second })}}},
-	{name: "hop limit 64", direct: "peer", fits: func(m match) bool { return m.hops == "holdfast" }, disputed: true, steps: []step{{"refused, reason ttl", refused("ttl", func(*side) {})}}},
-	{name: "wrong password", direct: "peer", fits: withPassword, disputed: true, steps: []step{{"refused, reason auth", refused("auth", func(s *side) { s.password = "other" })}}},
-	{name: "no password", direct: "peer", fits: withPassword, disputed: true, steps: []step{{"refused, reason auth", refused("auth", func(s *side) { s.password = "" })}}},
+	disputed("different interval", version(2), "interval", func(s *side) { s.interval = 2 * time.Second }),
+	disputed("wrong password", withPassword, "auth", func(s *side) { s.password = "other" }),
+	disputed("no password", withPassword, "auth", func(s *side) { s.password = "" }),
+	disputed("hop limit 64", func(m match) bool { return m.hops == "holdfast" }, "ttl", func(*side) {}),
 })
 
 func withPassword(m match) bool { return m.password != "" }
 
+// disputed is a play in which the peer is configured so that holdfast has a reason to refuse its adverts.
+func disputed(name string, fits func(match) bool, reason string, change func(*side)) play {
+	return play{name: name, direct: "peer", fits: fits, disputed: true, steps: []step{
+		{"refused, reason " + reason, func(s *stage) (finding, error) { return s.refused(reason, change) }},
+	}}
+}
+
 func directed(master int) []play {
 	name := [2]string{"holdfast", "peer"}[master]
 	backup := 1 - master
-	election := step{"election", func(s *stage) (timing, error) { return timing{}, s.election(master, nil) }}
-	stop := step{"planned stop", func(s *stage) (timing, error) { return s.handover(master) }}
-	preemption := step{"preemption", func(s *stage) (timing, error) { return timing{}, s.comeback(master) }}
-	crash := step{"crash", func(s *stage) (timing, error) { return s.loss(master) }}
+	election := step{"election", func(s *stage) (finding, error) { return finding{}, s.election(master, nil) }}
+	stop := step{"planned stop", func(s *stage) (finding, error) { return s.handover(master) }}
+	preemption := step{"preemption", func(s *stage) (finding, error) { return finding{}, s.comeback(master) }}
+	crash := step{"crash", func(s *stage) (finding, error) { return s.loss(master) }}
 	return []play{
 		{name: takeovers, direct: name, fits: every, steps: []step{
 			election, stop, preemption, crash,
@@ -83,14 +93,14 @@ func directed(master int) []play {
 		{name: "address owner", direct: name, fits: func(m match) bool {
 			return simple(m) && m.version == 3 && (master == us || m.peer != "frr") // which knows no priority 255
 		}, steps: []step{
-			{"election", func(s *stage) (timing, error) {
-				return timing{}, s.election(master, func(sides *[2]side) { sides[master].priority = owner })
+			{"election", func(s *stage) (finding, error) {
+				return finding{}, s.election(master, func(sides *[2]side) { sides[master].priority = owner })
 			}},
 			stop, preemption, crash,
 		}},
 		{name: "preempt off", direct: name, fits: simple, steps: []step{
-			{"the higher priority waits", func(s *stage) (timing, error) {
-				return timing{}, s.election(master, func(sides *[2]side) {
+			{"the higher priority waits", func(s *stage) (finding, error) {
+				return finding{}, s.election(master, func(sides *[2]side) {
 					sides[master].priority, sides[backup].priority = low, high
 					sides[backup].preempt = false
 				})
@@ -98,16 +108,16 @@ func directed(master int) []play {
 			stop,
 		}},
 		{name: "different interval", direct: name, fits: version(3), steps: []step{
-			{"learned", func(s *stage) (timing, error) { return timing{}, s.learned(master) }},
+			{"learned", func(s *stage) (finding, error) { return finding{}, s.learned(master) }},
 			crash,
 		}},
 		{name: "different addresses", direct: name, fits: version(3), disputed: true, steps: []step{
-			{"one master, as far as holdfast says", func(s *stage) (timing, error) { return timing{}, s.otherAddresses(master) }},
+			{"tolerated", func(s *stage) (finding, error) { return s.otherAddresses(master) }},
 		}},
 		{name: "one link lost", direct: name, fits: func(m match) bool { return m.family == both }, steps: []step{
 			election,
-			{"the group moves", func(s *stage) (timing, error) { return timing{}, s.linkLost(master) }},
-			{"and returns", func(s *stage) (timing, error) { return timing{}, s.linkBack(master) }},
+			{"the group moves", func(s *stage) (finding, error) { return finding{}, s.linkLost(master) }},
+			{"and returns", func(s *stage) (finding, error) { return finding{}, s.linkBack(master) }},
 		}},
 	}
 }
@@ -138,10 +148,10 @@ func (s *stage) election(master int, change func(*[2]side)) error {
 }
 
 // handover stops the master: it sends priority 0, and the other one waits for its skew time and takes over.
-func (s *stage) handover(master int) (timing, error) {
+func (s *stage) handover(master int) (finding, error) {
 	before := time.Now()
 	if err := s.stop(master); err != nil {
-		return timing{}, err
+		return finding{}, err
 	}
 	other := 1 - master
 	want := s.skew(s.sides[other].priority, s.sides[master].interval)
@@ -149,13 +159,31 @@ func (s *stage) handover(master int) (timing, error) {
 		a, err := s.tapes[i].next(s.ctx, before, slack, "priority 0", s.with(master, i, 0))
 		return a.at, err
 	})
-	return t, errors.Join(err, s.settled(other, true), s.noAddresses(master, slack))
+	err = errors.Join(err, s.settled(other, true), s.noAddresses(master, slack))
+	if err == nil && other == us {
+		err = s.ourReason("gave up the role")
+	}
+	return t, err
+}
+
+// ourReason looks for the words in why holdfast is what it is: a busy machine may be so late that the time does not tell.
+// In a sync group one router has the reason and the others follow it.
+func (s *stage) ourReason(words string) error {
+	var reasons []string
+	err := s.ourStatus(func(r director.VirtualRouterStatus) error {
+		reasons = append(reasons, r.Reason)
+		return nil
+	})
+	if err == nil && !strings.Contains(strings.Join(reasons, ", "), words) {
+		err = fmt.Errorf("holdfast is master because of %q, not because the other one %s", reasons, words)
+	}
+	return err
 }
 
 // loss kills the master: the other one waits for the rest of its master-down interval.
-func (s *stage) loss(master int) (timing, error) {
+func (s *stage) loss(master int) (finding, error) {
 	if err := s.crash(master); err != nil {
-		return timing{}, err
+		return finding{}, err
 	}
 	other := 1 - master
 	want := s.masterDown(s.sides[other].priority, s.sides[master].interval)
@@ -177,8 +205,8 @@ func (s *stage) loss(master int) (timing, error) {
 
 // takeover measures from a moment on each wire to the first advert of the new master. The slowest router counts, and none
 // may be early.
-func (s *stage) takeover(to int, want time.Duration, from func(i int) (time.Time, error)) (timing, error) {
-	t := timing{want: want}
+func (s *stage) takeover(to int, want time.Duration, from func(i int) (time.Time, error)) (finding, error) {
+	t := finding{want: want}
 	for i, r := range s.routers {
 		start, err := from(i)
 		if err != nil {
@@ -238,14 +266,14 @@ func (s *stage) learned(master int) error {
 	})
 }
 
-// otherAddresses gives the peer fewer addresses. That must not make two masters, as far as it depends on holdfast:
-// keepalived before 2.3.3 drops adverts that carry others than its own, and becomes master beside it.
-func (s *stage) otherAddresses(master int) error {
-	err := s.election(master, func(sides *[2]side) { sides[them].addresses = []netip.Addr{s.routers[0].addresses[0]} })
-	if s.peer == "keepalived" && master == us && s.theirRole("master") == nil {
+// otherAddresses gives the peer fewer addresses. That must not make two masters, as far as it depends on holdfast.
+func (s *stage) otherAddresses(master int) (f finding, err error) {
+	err = s.election(master, func(sides *[2]side) { sides[them].addresses = []netip.Addr{s.routers[0].addresses[0]} })
+	if err != nil && s.peer == "keepalived" && master == us && s.theirRole("master") == nil {
+		f.note = "both are master: keepalived before 2.3.3 drops adverts with other addresses than its own"
 		err = s.ourRole("master")
 	}
-	return errors.Join(err, s.ourStatus(nothingRefused))
+	return f, errors.Join(err, s.ourStatus(nothingRefused))
 }
 
 // linkLost takes the carrier from one of the master's two links: both routers have to move.
@@ -263,26 +291,24 @@ func (s *stage) linkBack(master int) error {
 	return s.settled(master, false)
 }
 
-// refused gives the peer something else, for which both refuse each other's adverts, and so both are master. That is what
-// VRRPv2 asks for; holdfast has to say why.
-func refused(reason string, change func(*side)) func(*stage) (timing, error) {
-	return func(s *stage) (timing, error) {
-		ours, theirs := s.side(low), s.side(high)
-		ours.minTTL = 255
-		change(&theirs)
-		if err := s.configure(ours, theirs); err != nil {
-			return timing{}, err
-		}
-		if err := errors.Join(s.start(them), s.start(us)); err != nil {
-			return timing{}, err
-		}
-		return timing{}, poll(s.ctx, s.masterDown(low, 2*time.Second)+slack, func() error {
-			return s.ourStatus(func(r director.VirtualRouterStatus) error {
-				if r.AdvertsRefused[reason] == 0 || len(r.AdvertsRefused) > 1 || r.State != "master" {
-					return fmt.Errorf("holdfast is %s and refused %v, not %q", r.State, r.AdvertsRefused, reason)
-				}
-				return nil
-			})
-		})
+// refused runs both, and waits until both are master because holdfast refuses what the peer sends, and says why. That is
+// what VRRPv2 asks for.
+func (s *stage) refused(reason string, change func(*side)) (finding, error) {
+	ours, theirs := s.side(low), s.side(high)
+	ours.minTTL = 255
+	change(&theirs)
+	if err := s.configure(ours, theirs); err != nil {
+		return finding{}, err
 	}
+	if err := errors.Join(s.start(them), s.start(us)); err != nil {
+		return finding{}, err
+	}
+	return finding{note: "both are master"}, poll(s.ctx, s.masterDown(low, 2*time.Second)+slack, func() error {
+		return s.ourStatus(func(r director.VirtualRouterStatus) error {
+			if r.AdvertsRefused[reason] == 0 || len(r.AdvertsRefused) > 1 || r.State != "master" {
+				return fmt.Errorf("holdfast is %s and refused %v, not %q", r.State, r.AdvertsRefused, reason)
+			}
+			return nil
+		})
+	})
 }

@@ -26,13 +26,14 @@ type interopRow struct {
 	OK        bool    `json:"ok"`
 	Took      float64 `json:"took_seconds"` // of a takeover, on the wire; 0: nothing to measure
 	Want      float64 `json:"want_seconds"` // as the RFC says
+	Note      string  `json:"note"`         // what else to know of a step that went well
 	Failure   string  `json:"failure"`
 }
 
-func newInteropRow(t staging, s step, took timing, err error) interopRow {
+func newInteropRow(t staging, s step, f finding, err error) interopRow {
 	r := interopRow{
 		Peer: t.peer, Version: t.version, Family: t.family, Transport: t.transport(), Form: t.form(), Master: t.direct,
-		Play: t.play.name, Step: s.name, OK: err == nil, Took: took.took.Seconds(), Want: took.want.Seconds(),
+		Play: t.play.name, Step: s.name, OK: err == nil, Took: f.took.Seconds(), Want: f.want.Seconds(), Note: f.note,
 	}
 	if err != nil {
 		r.Failure = oneLine(err)
@@ -45,6 +46,8 @@ func (r interopRow) cell() string {
 	switch {
 	case !r.OK:
 		return "FAIL"
+	case r.Note != "":
+		return "pass, " + r.Note
 	case r.Want == 0:
 		return "pass"
 	}
@@ -141,14 +144,25 @@ Made by `+"`make interop`"+` on %s with %s: %d rows, %d failed. Do not edit.
 
 holdfast and the peer run as they are, each in a network namespace, on one LAN (a sync group: on two). Each row is judged
 from outside: who has the addresses on links that are up, whose adverts are on the wire and with which priority, what
-`+"`holdfast status --json`"+` says and what the peer says of itself. A row fails, too, if one of the two refused or
-complained of an advert of the other.
+`+"`holdfast status`"+` says and what the peer says of itself. A row fails, too, if one of the two refused or complained of
+an advert of the other.
 
-Times are taken on the wire, on a machine that runs four rows at once: a planned stop from the advert with priority 0, a
-crash from the last advert, each to the first advert of the new master. In brackets is what the RFC says for the priority
-and interval: the skew time and the master-down interval. FRR as backup sends its first IPv6 advert an interval later than
-that, presumably because its link has only just been turned on then. VRRPv3 runs with adverts of 100 ms, VRRPv2 of 1 s; the master
-has priority %d, the backup %d.
+Times are taken on the wire, while four rows run at once: a planned stop from the advert with priority 0, a crash from the
+last advert, each to the first advert of the new master. In brackets is what the RFC says for the priority and interval:
+the skew time and the master-down interval. VRRPv3 runs with adverts of 100 ms, VRRPv2 of 1 s; the master has priority %d,
+the backup %d.
+
+## What to know
+
+- keepalived sends IPv6 unicast with a hop limit of 64, which holdfast refuses (reason ttl). Write `+"`unicast_ttl 255`"+`
+  there, or `+"`min_ttl = 64`"+` here.
+- keepalived before 2.3.3 drops adverts that carry other addresses than its own, and then both are master: change the
+  addresses on both sides at once. holdfast and FRR tolerate the difference.
+- VRRPv2 with another interval or password on each side: both are master, as RFC 3768 has it. holdfast says why in its log
+  and counts it in `+"`holdfast_virtual_router_adverts_refused_total`"+`.
+- When keepalived or FRR is killed its addresses stay on its host; those of holdfast end with their lease.
+- FRR's first advert as new master over IPv6 comes an interval late, presumably because its link has only just been turned
+  on.
 
 ## Takeovers
 
