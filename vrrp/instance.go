@@ -105,8 +105,9 @@ type Instance struct {
 	conn     Conn
 	index    int // of the link that conn is bound to
 	wg       sync.WaitGroup
-	reopened time.Time // after a read error
-	retry    time.Time // when to try again what keeps us in fault; zero: nothing to try
+	reopened time.Time     // after a read error
+	slept    time.Duration // of the machine, when the loop woke up last
+	retry    time.Time     // when to try again what keeps us in fault; zero: nothing to try
 	started  bool
 	keeper   *keeper
 	last     order
@@ -162,9 +163,10 @@ func (i *Instance) Run(ctx context.Context) error {
 		case <-done:
 			done = nil
 			i.join(nil) // the others hand over by themselves, or stay
-			now := i.now()
+			now := i.wakes()
 			i.do(now, i.machine.Stop(now))
 		case <-i.ready():
+			i.wakes()
 			i.drain(drainMost)
 		case <-i.wake:
 			i.catchUp()
@@ -179,12 +181,18 @@ func (i *Instance) Run(ctx context.Context) error {
 	}
 }
 
+// wakes is now, for the first time after the loop has waited: the machine may have slept meanwhile.
+func (i *Instance) wakes() time.Time {
+	i.slept = i.o.Host.Suspended()
+	return i.now()
+}
+
 // now is the time by which the election goes. It goes on while the machine sleeps, as that of the other routers does.
-func (i *Instance) now() time.Time { return time.Now().Add(i.o.Host.Suspended()) }
+func (i *Instance) now() time.Time { return time.Now().Add(i.slept) }
 
 // expire does what the timer is for. A backup that woke up late first reads what has arrived meanwhile.
 func (i *Instance) expire(stopping bool) {
-	now := i.now()
+	now := i.wakes()
 	if due(i.retry, now) {
 		i.retry = time.Time{}
 		i.catchUp()
@@ -209,7 +217,7 @@ func (i *Instance) expire(stopping bool) {
 
 // catchUp comes before all that is not by itself wise to a stall.
 func (i *Instance) catchUp() {
-	now := i.now()
+	now := i.wakes()
 	i.do(now, i.machine.CatchUp(now))
 }
 

@@ -102,7 +102,7 @@ func (i *Instance) publish() {
 	s := &i.status
 	from, news := s.State, s.State != m.state
 	if news {
-		s.State, s.Since = m.state, m.since.Add(-i.o.Host.Suspended())
+		s.State, s.Since = m.state, m.since.Add(-i.slept)
 	}
 	if news || i.told != m.reason {
 		s.Reason, i.told = m.reason.String(), m.reason
