@@ -266,7 +266,11 @@ func TestChangesAreCounted(t *testing.T) {
 		poll(t, 5*time.Second, what, func() bool { return n.Changes("eth0") > before })
 	}
 	changes("another MAC address", func() { ip(t, port.Host, "link set eth0 address 02:00:00:00:00:77") })
-	changes("came back", func() { must(t, port.Unplug()); must(t, port.Plug()) })
+	changes("came back", func() {
+		must(t, port.Unplug())
+		poll(t, 10*time.Second, "the link is down", func() bool { _, err := n.Link("eth0"); return err != nil })
+		must(t, port.Plug())
+	})
 	wire := watch(t, port.LAN.Host, "br0")
 	must(t, port.Host.Do(func() error { return n.Announce(vip(100), ARPRequest) }))
 	f := wire.next("announcement", isAnnouncement)

@@ -130,6 +130,8 @@ func (n *Network) follow(ctx context.Context) error {
 		for range addresses {
 		}
 	}()
+	// An error may be of one message only, such as one that is not the kernel's: that is no reason to begin anew. One
+	// that ends a subscription is reported before its channel is closed.
 	failed := make(chan error, 1)
 	report := func(err error) {
 		select {
@@ -160,16 +162,16 @@ func (n *Network) follow(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-failed:
-			return err
 		case u, ok := <-links:
-			if ok {
-				n.applyLink(u)
+			if !ok {
+				return <-failed
 			}
+			n.applyLink(u)
 		case u, ok := <-addresses:
-			if ok {
-				n.applyAddress(u)
+			if !ok {
+				return <-failed
 			}
+			n.applyAddress(u)
 		}
 	}
 }

@@ -108,6 +108,9 @@ func TestVirtualMAC(t *testing.T) {
 	if out := ip(t, pb.Host, "link show "+device); strings.Contains(out, ",UP") || !strings.Contains(out, "alias holdfast") {
 		t.Errorf("a backup's link: %s", out)
 	}
+	if s := a.status(); s.Announced != 1 || s.HostErrors != 0 { // the link that came up with the addresses is no reason for a second time
+		t.Errorf("announced %d times, %d errors: %s", s.Announced, s.HostErrors, s.HostError)
+	}
 	wire.drop()
 	a.kill()
 	b.becomes(Master)
