@@ -33,7 +33,7 @@ func newInteropCommand() *cobra.Command {
 		Short: "Run holdfast beside keepalived and FRR, in every form of VRRP that they have in common",
 		Long: "Run holdfast beside keepalived and FRR's vrrpd, in every form of VRRP that they have in common, each side once\n" +
 			"as master and once as backup. Needs root, but no IPVS. Exits with 1 if a row failed.",
-		Example: "  bin/holdfast-lab interop\n  bin/holdfast-lab interop --run keepalived-v2\n  bin/holdfast-lab interop --markdown >docs/interop.md",
+		Example: "  bin/holdfast-lab interop\n  bin/holdfast-lab interop --run keepalived-v2",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			wanted, err := regexp.Compile(pattern)
@@ -42,6 +42,12 @@ func newInteropCommand() *cobra.Command {
 			}
 			out := cmd.OutOrStdout()
 			chosen := choosePlays(wanted)
+			switch {
+			case run.parallel < 1:
+				return fmt.Errorf("--parallel %d: at least 1 has to run at a time", run.parallel)
+			case len(chosen) == 0:
+				return fmt.Errorf("--run %q finds nothing; --list shows all there is", pattern)
+			}
 			if listOnly {
 				for _, t := range chosen {
 					fmt.Fprintln(out, t.id())
@@ -53,23 +59,20 @@ func newInteropCommand() *cobra.Command {
 			}
 			run.trouble = cmd.ErrOrStderr()
 			report, err := run.run(cmd.Context(), chosen, wanted)
-			if err != nil {
-				return err
-			}
-			write := report.writeText
 			switch {
-			case asJSON:
-				write = report.writeJSON
-			case asMarkdown:
-				write = report.writeMarkdown
-			}
-			if err := write(out); err != nil {
+			case err != nil:
 				return err
+			case asJSON:
+				err = report.writeJSON(out)
+			case asMarkdown:
+				err = report.writeMarkdown(out)
+			default:
+				err = report.writeText(out)
 			}
-			if !report.OK {
-				return errMissed
+			if err == nil && !report.OK {
+				err = errMissed
 			}
-			return nil
+			return err
 		},
 	}
 	flags := cmd.Flags()

@@ -180,6 +180,14 @@ the backup %d.
 	for _, m := range r.Missing {
 		fmt.Fprintf(&b, "| %s | v%d | %s | %s | %s | %s |\n", m.Peer, m.Version, m.Family, m.Transport, m.Form, m.Reason)
 	}
+	if !r.OK {
+		b.WriteString("\n## What failed\n\n")
+	}
+	for _, row := range r.Rows {
+		if !row.OK {
+			fmt.Fprintf(&b, "- %s %s: %s: %s\n", strings.TrimPrefix(row.markdown(), "| "), row.Play, row.Step, row.Failure)
+		}
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

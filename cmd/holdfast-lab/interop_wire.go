@@ -80,7 +80,7 @@ func readAdvert(b []byte) (a advert, ok bool) {
 	var payload []byte
 	switch kind := binary.BigEndian.Uint16(b[12:]); {
 	case kind == unix.ETH_P_IP && ip[9] == protocol:
-		a.src, payload = netip.AddrFrom4([4]byte(ip[12:16])), ip[int(ip[0]&0xf)*4:]
+		a.src, payload = netip.AddrFrom4([4]byte(ip[12:16])), ip[min(int(ip[0]&0xf)*4, len(ip)):]
 	case kind == unix.ETH_P_IPV6 && len(ip) > 40 && ip[6] == protocol:
 		a.src, payload = netip.AddrFrom16([16]byte(ip[8:24])), ip[40:]
 	}
