@@ -40,7 +40,7 @@ func TestInterop(t *testing.T) {
 	}
 	t.Setenv(asHoldfast, "1")
 	var trouble strings.Builder
-	run := &interop{binary: self, keep: t.TempDir(), parallel: 6, trouble: &trouble}
+	run := &interop{binary: self, keep: t.TempDir(), parallel: 8, trouble: &trouble}
 	wanted := regexp.MustCompile("")
 	report, err := run.run(t.Context(), choosePlays(wanted), wanted)
 	if err != nil {
