@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/internal/command"
 	"github.com/holdfast-lb/holdfast/internal/director"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
@@ -39,6 +40,9 @@ func runDirector(ctx context.Context, g *globals) error {
 	}
 	if diags.Errors() > 0 {
 		return fmt.Errorf("run %s: %s: correct the configuration and start again", g.config, plural(diags.Errors(), "error"))
+	}
+	if err := command.KeepInherited(); err != nil {
+		return err
 	}
 	log := director.NewLog(os.Stderr, cfg.Log.Format, term.IsTerminal(int(os.Stderr.Fd())))
 	defer log.Close()

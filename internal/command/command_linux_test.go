@@ -85,6 +85,50 @@ func TestRunSurroundings(t *testing.T) {
 	}
 }
 
+// TestInheritedDescriptorsAreKept: a program gets no descriptor that was open before this process began.
+func TestInheritedDescriptorsAreKept(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "inherited"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	fd, err := syscall.Dup(int(file.Fd())) // without close-on-exec, as what is inherited
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	for _, kept := range []bool{false, true} {
+		if kept {
+			if err := KeepInherited(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := Command{Args: []string{"/bin/ls", "-l", "/proc/self/fd"}}.Run(t.Context())
+		if err != nil || strings.Contains(r.Output, file.Name()) == kept {
+			t.Errorf("kept %t, but the program has %s, %v", kept, r.Output, err)
+		}
+	}
+}
+
+// TestNoDescriptorForTheLookup: that the user cannot be looked up for want of a descriptor says nothing of the program.
+func TestNoDescriptorForTheLookup(t *testing.T) {
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	none := syscall.Rlimit{Cur: 0, Max: old.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Command{Args: []string{"/bin/true"}, User: "nobody"}.Run(t.Context())
+	if err2 := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err2 != nil {
+		t.Fatal(err2)
+	}
+	if !errors.Is(err, ErrLocal) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRunAsUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to start programs as another user")
