@@ -39,7 +39,8 @@ const OutputMost = 4096
 var ErrTimeout = errors.New("timeout")
 
 // ErrLocal marks the error of a program that could not be started for want of a descriptor, of memory or of a process,
-// or while its file was being written. It says nothing of what the program is for.
+// while its file was being written, or because its user could not be looked up. It says nothing of what the program is
+// for.
 var ErrLocal = errors.New("could not run here")
 
 const (

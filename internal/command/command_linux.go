@@ -29,8 +29,11 @@ func (c Command) isolate(cmd *exec.Cmd) error {
 		return nil
 	}
 	cred, err := credential(c.User)
-	if err != nil {
+	switch {
+	case errors.As(err, new(user.UnknownUserError)):
 		return fmt.Errorf("as user %s: %w", c.User, err)
+	case err != nil: // no descriptor left, or a file of users that cannot be read just now
+		return fmt.Errorf("as user %s: %w: %w", c.User, ErrLocal, err)
 	}
 	if int(cred.Uid) != os.Geteuid() {
 		cmd.SysProcAttr.Credential = cred
