@@ -192,7 +192,9 @@ func (b *bench) run(ctx context.Context, measure func(context.Context, *bench) (
 	}
 	b.master, b.backup = hosts[0], hosts[1]
 	var stop func() error
-	b.wire, stop = watchWire(ctx, lan)
+	if b.wire, stop, err = watchWire(lan); err != nil {
+		return nil, err
+	}
 	defer func() { err = errors.Join(err, stop()) }()
 	return measure(ctx, b)
 }

@@ -6,15 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
-
-	"github.com/vishvananda/netlink"
 
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
@@ -182,28 +179,4 @@ func peerVersion(ctx context.Context, name string) (string, error) {
 		return "", fmt.Errorf("%s does not say its version: %s", program, out)
 	}
 	return string(m[1]), nil
-}
-
-// holds reports whether packets for the address reach the host: a link that is up has it. FRR leaves it on a link of its
-// own that it turns off.
-func holds(h *netlab.Host, a netip.Addr) (bool, error) {
-	links, err := h.Netlink().LinkList()
-	if err != nil {
-		return false, fmt.Errorf("list links of %s: %w", h.Name, err)
-	}
-	for _, l := range links {
-		if l.Attrs().OperState != netlink.OperUp {
-			continue
-		}
-		addrs, err := h.Addresses(l.Attrs().Name)
-		if err != nil {
-			return false, err
-		}
-		for _, p := range addrs {
-			if p.Addr() == a {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
 }

@@ -234,7 +234,7 @@ func (s *stage) noAddresses(who int, timeout time.Duration) error {
 	return poll(s.ctx, timeout, func() error {
 		for i, r := range s.routers {
 			for _, a := range s.sides[who].listed(i, r) {
-				if held, err := holds(h, a); err != nil || held {
+				if held, err := h.Serves(a); err != nil || held {
 					return errors.Join(err, fmt.Errorf("%s is still held by %s", a, h.Name))
 				}
 			}

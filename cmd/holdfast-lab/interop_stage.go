@@ -70,7 +70,7 @@ func (s *stage) build(dir string) error {
 		return err
 	}
 	for i, r := range s.routers {
-		t, err := record(s.ctx, s.ports[us][i].LAN)
+		t, err := record(s.ports[us][i].LAN)
 		if err != nil {
 			return err
 		}
@@ -228,7 +228,7 @@ func (s *stage) is(master int, alone bool) error {
 				continue
 			}
 			for _, a := range s.sides[who].listed(i, r) {
-				held, err := holds(h, a)
+				held, err := h.Serves(a)
 				if err != nil {
 					return err
 				}

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
 
@@ -35,29 +33,11 @@ type tape struct {
 	seen []advert
 }
 
-// record begins a tape. The switch shows itself what goes from one port to another only while it is promiscuous.
-func record(ctx context.Context, lan *netlab.LAN) (*tape, error) {
-	bridge, err := lan.Netlink().LinkByName("br0")
-	if err == nil {
-		err = lan.Netlink().SetPromiscOn(bridge)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("capture on %s: %w", lan.Name, err)
-	}
-	t := &tape{}
-	ctx, cancel := context.WithCancel(ctx)
-	ready, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- lan.Capture(ctx, ready, t.frame) }()
-	t.stop = func() error {
-		cancel()
-		return <-done
-	}
-	select {
-	case <-ready:
-		return t, nil
-	case err := <-done:
-		return nil, err
-	}
+// record begins a tape.
+func record(lan *netlab.LAN) (t *tape, err error) {
+	t = &tape{}
+	t.stop, err = lan.Capture(t.frame)
+	return t, err
 }
 
 func (t *tape) frame(f netlab.Frame) {
@@ -79,9 +59,9 @@ func readAdvert(b []byte) (a advert, ok bool) {
 	ip := b[ethernetLen:]
 	var payload []byte
 	switch kind := binary.BigEndian.Uint16(b[12:]); {
-	case kind == unix.ETH_P_IP && ip[9] == protocol:
+	case kind == etherIPv4 && ip[9] == protocol:
 		a.src, payload = netip.AddrFrom4([4]byte(ip[12:16])), ip[min(int(ip[0]&0xf)*4, len(ip)):]
-	case kind == unix.ETH_P_IPV6 && len(ip) > 40 && ip[6] == protocol:
+	case kind == etherIPv6 && len(ip) > 40 && ip[6] == protocol:
 		a.src, payload = netip.AddrFrom16([16]byte(ip[8:24])), ip[40:]
 	}
 	if len(payload) < 8 {

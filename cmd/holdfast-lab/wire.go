@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"encoding/binary"
 	"net/netip"
 	"sync"
@@ -33,21 +32,11 @@ type seen struct {
 }
 
 // watchWire captures until stop.
-func watchWire(ctx context.Context, lan *netlab.LAN) (w *wire, stop func() error) {
+func watchWire(lan *netlab.LAN) (w *wire, stop func() error, err error) {
 	w = &wire{}
 	w.reset()
-	ctx, cancel := context.WithCancel(ctx)
-	ready, done := make(chan struct{}), make(chan error, 1)
-	go func() { done <- lan.Capture(ctx, ready, w.frame) }()
-	select {
-	case <-ready:
-	case err := <-done:
-		done <- err
-	}
-	return w, func() error {
-		cancel()
-		return <-done
-	}
+	stop, err = lan.Capture(w.frame)
+	return w, stop, err
 }
 
 func (w *wire) reset() {
@@ -58,10 +47,13 @@ func (w *wire) reset() {
 
 const (
 	ethernetLen = 14
-	ipLen       = 20 // without options, as adverts have it
+	ipLen       = 20 // without options
+	etherIPv4   = 0x0800
+	etherARP    = 0x0806
+	etherIPv6   = 0x86dd
 )
 
-// frame takes down adverts over IPv4 and gratuitous ARP requests.
+// frame takes down adverts and gratuitous ARP requests.
 func (w *wire) frame(f netlab.Frame) {
 	b := f.Data
 	if len(b) < ethernetLen+ipLen+8 {
@@ -69,10 +61,8 @@ func (w *wire) frame(f netlab.Frame) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch kind := binary.BigEndian.Uint16(b[12:]); {
-	case kind == 0x0800 && b[ethernetLen+9] == 112:
-		ip := b[ethernetLen:]
-		key := sender{from: netip.AddrFrom4([4]byte(ip[12:16])), id: ip[ipLen+1]}
+	if a, ok := readAdvert(b); ok {
+		key := sender{from: a.src, id: byte(a.id)}
 		s := w.adverts[key]
 		if s == nil {
 			s = &seen{first: f.At, last: f.At}
@@ -81,7 +71,9 @@ func (w *wire) frame(f netlab.Frame) {
 		s.count++
 		s.longest = max(s.longest, f.At.Sub(s.last))
 		s.last = f.At
-	case kind == 0x0806:
+		return
+	}
+	if binary.BigEndian.Uint16(b[12:]) == etherARP {
 		source, target := b[ethernetLen+14:][:4], b[ethernetLen+24:][:4]
 		if a := netip.AddrFrom4([4]byte(source)); [4]byte(target) == a.As4() && w.arps[a].IsZero() {
 			w.arps[a] = f.At

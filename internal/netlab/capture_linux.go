@@ -3,7 +3,6 @@
 package netlab
 
 import (
-	"context"
 	"fmt"
 	"time"
 	"unsafe"
@@ -22,41 +21,65 @@ const (
 	captureBuffer = 16 << 20                                     // bytes
 )
 
-// Capture calls f for every frame that is sent to all on the LAN, multicast and broadcast, until ctx ends. Ready is
-// closed once nothing is missed any more.
-func (l *LAN) Capture(ctx context.Context, ready chan<- struct{}, f func(Frame)) error {
+// Capture calls f for every frame on the LAN, also those from one host to another, until stop, which waits for the last
+// call.
+func (l *LAN) Capture(f func(Frame)) (stop func() error, err error) {
 	var fd int
-	err := l.Do(func() (err error) {
+	err = l.Do(func() (err error) {
 		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocolAll)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("capture on %s: %w", l.Name, err)
+		return nil, fmt.Errorf("capture on %s: %w", l.Name, err)
 	}
-	defer func() { _ = unix.Close(fd) }()
+	index := l.bridge.Attrs().Index
 	for _, err := range []error{
-		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocolAll, Ifindex: l.bridge.Attrs().Index}),
+		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocolAll, Ifindex: index}),
+		// The switch shows itself what goes from one port to another only while it is promiscuous.
+		unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &unix.PacketMreq{
+			Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC,
+		}),
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, captureBuffer),
 		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
 		unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 50_000}),
 	} {
 		if err != nil {
-			return fmt.Errorf("capture on %s: %w", l.Name, err)
+			_ = unix.Close(fd)
+			return nil, fmt.Errorf("capture on %s: %w", l.Name, err)
 		}
 	}
-	close(ready)
+	quit, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer func() { _ = unix.Close(fd) }()
+		done <- readFrames(fd, quit, f)
+	}()
+	return func() error {
+		close(quit)
+		if err := <-done; err != nil {
+			return fmt.Errorf("capture on %s: %w", l.Name, err)
+		}
+		return nil
+	}, nil
+}
+
+// readFrames reads until quit is closed.
+func readFrames(fd int, quit <-chan struct{}, f func(Frame)) error {
 	b, control := make([]byte, 2048), make([]byte, 64)
-	for ctx.Err() == nil {
+	for {
+		select {
+		case <-quit:
+			return nil
+		default:
+		}
 		n, controlLen, _, _, err := unix.Recvmsg(fd, b, control, 0)
 		switch err {
 		case nil:
 			f(Frame{At: stamp(control[:controlLen]), Data: b[:n]})
 		case unix.EAGAIN, unix.EINTR:
 		default:
-			return fmt.Errorf("capture on %s: %w", l.Name, err)
+			return err
 		}
 	}
-	return nil
 }
 
 // stamp reads the kernel's time out of a control message.

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -160,6 +161,27 @@ func (h *Host) Holds(addr netip.Addr) (bool, error) {
 	}
 	for _, a := range addrs {
 		if ip, _ := netip.AddrFromSlice(a.IP); ip.Unmap() == addr {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Serves reports whether packets for the address reach the host: one of its links that are up has it.
+func (h *Host) Serves(addr netip.Addr) (bool, error) {
+	links, err := h.nl.LinkList()
+	if err != nil {
+		return false, fmt.Errorf("list links of %s: %w", h.Name, err)
+	}
+	for _, l := range links {
+		if l.Attrs().OperState != netlink.OperUp {
+			continue
+		}
+		list, err := h.Addresses(l.Attrs().Name)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Addr() == addr }) {
 			return true, nil
 		}
 	}
