@@ -134,11 +134,20 @@ type Group struct {
 	name string
 
 	mu      sync.Mutex
+	size    int
 	members map[*Instance]Member
 }
 
 // NewGroup returns a group without members: an [Instance] joins it when it is told to.
 func NewGroup(name string) *Group { return &Group{name: name, members: make(map[*Instance]Member)} }
+
+// Resize says how many members the group is to have. While some of them have not joined, the others stay as they are: a
+// reload tells one after the other, and one that starts anew is away for a while.
+func (g *Group) Resize(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.size = n
+}
 
 // report notes how an instance stands, and wakes the others if that changes what the group wants.
 func (g *Group) report(i *Instance, m Member) {
@@ -170,7 +179,11 @@ func (g *Group) leave(i *Instance) {
 func (g *Group) verdict() (Verdict, string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return Decide(g.name, slices.Collect(maps.Values(g.members)))
+	v, why := Decide(g.name, slices.Collect(maps.Values(g.members)))
+	if v == Lead && len(g.members) < g.size {
+		return Stay, fmt.Sprintf("not every member of sync group %s has started", g.name)
+	}
+	return v, why
 }
 
 // followGroup does what the sync group wants. Before it leads to a new role, what has arrived is heard.

@@ -238,3 +238,32 @@ func TestLeavingTheGroupFreesTheOther(t *testing.T) {
 		}
 	})
 }
+
+// A reload that renames a group moves its members one after the other; one that is ripe must not lead what is there so far.
+func TestMemberWaitsUntilAllHaveJoined(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		a, b := pair(t, w)
+		for n := range 5 {
+			w.until(time.Duration(n) * time.Second)
+			b.world.conn().hear(higher, 250)
+		}
+		a.forget()
+		renamed := NewGroup("renamed")
+		renamed.Resize(2)
+		a.tell(func(in *Input) { in.Group = renamed })
+		if s := a.Status(); s.State != Backup || s.Reason != "not every member of sync group renamed has started" {
+			t.Errorf("got %v: %s", s.State, s.Reason)
+		}
+		b.tell(func(in *Input) { in.Group = renamed })
+		w.until(4500 * ms)
+		if s := a.Status(); s.State != Backup || !strings.HasPrefix(s.Reason, "web6 of sync group renamed is not master") {
+			t.Errorf("got %v: %s", s.State, s.Reason)
+		}
+		b.tell(func(in *Input) { in.Group = nil })
+		renamed.Resize(1)
+		w.until(6 * time.Second)
+		if s := a.Status(); s.State != Master {
+			t.Errorf("alone in the group: got %v: %s", s.State, s.Reason)
+		}
+	})
+}

@@ -129,6 +129,7 @@ func (d *Director) applyGroups() {
 		if group == nil {
 			group = vrrp.NewGroup(g.Name)
 		}
+		group.Resize(len(g.Members))
 		groups[g.Name] = group
 		for _, router := range g.Members {
 			d.groupOf[router] = group
