@@ -78,6 +78,7 @@ type Director struct {
 	health    map[checker.Key]checker.Change
 	targets   map[checker.Key]netip.AddrPort // that health is about
 	decided   map[serverID]server
+	told      map[string]checker.Verdict // of services and, as SERVICE/SERVER, of servers: what the last event said
 	want      []ipvs.Service
 	goal      uint64            // the reconciler's number of want
 	owned     map[ipvs.Key]bool // in the configuration, or perhaps still in the table

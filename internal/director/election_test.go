@@ -224,3 +224,15 @@ func TestEventsAreTold(t *testing.T) {
 		}
 	}
 }
+
+// What a reload does to a service is told as well: it may take the last server that was up.
+func TestReloadTellsOfAServiceThatGoesDown(t *testing.T) {
+	s := newSite(t)
+	s.servers[1].sick.Store(true)
+	s.run()
+	s.logged(`virtual_server=web from=unknown to=up`)
+	s.logged(`real_server=web/web2 from=unknown to=down`)
+	s.edit(fmt.Sprintf("real_server \"web1\" {\n    address = %q\n    weight  = 1\n  }", s.servers[0].addr()), "")
+	s.reload()
+	s.logged(`virtual_server=web from=up to=down reason="0 of 1 real servers up"`)
+}
