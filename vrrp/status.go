@@ -19,6 +19,7 @@ type Status struct {
 	Effective uint8      // priority with what the tracked things add
 	Parts     []Part     // the tracked interfaces first
 	Group     string     // name of the sync group; empty: none
+	Unready   string     // why it would not take over from another master; empty: it would
 	Source    netip.Addr // our own; zero before the first connection
 	Peers     []Peer     // in the order of their addresses
 
@@ -108,7 +109,7 @@ func (i *Instance) publish() {
 		s.Reason, i.told = m.reason.String(), m.reason
 	}
 	t := Transition{Router: i.cfg.Name, From: from, To: s.State, At: s.Since, Reason: s.Reason}
-	s.Config, s.Effective, s.Parts = i.cfg, m.p.Priority, i.parts
+	s.Config, s.Effective, s.Parts, s.Unready = i.cfg, m.p.Priority, i.parts, m.unready
 	s.MasterInterval, s.MasterDown = m.masterInterval, m.MasterDownInterval()
 	if s.Group = ""; i.group != nil {
 		s.Group = i.group.name

@@ -155,11 +155,6 @@ func preemption(vr director.VirtualRouterStatus, master director.PeerStatus) str
 	case vr.Unready != "":
 		return over + ", but " + vr.Unready
 	}
-	for _, p := range vr.Parts {
-		if p.Pending {
-			return fmt.Sprintf("%s, but the tracked %s %s is not known yet", over, p.Kind, p.Name)
-		}
-	}
 	if vr.PreemptDelaySeconds > 0 {
 		return fmt.Sprintf("%s: it takes over after preempt_delay, which is %s", over, seconds(vr.PreemptDelaySeconds))
 	}

@@ -107,7 +107,6 @@ type view struct {
 // routerView is what readers may see of a virtual router.
 type routerView struct {
 	instance *vrrp.Instance
-	unready  string // why it would not preempt
 	late     *lateness
 }
 
@@ -356,7 +355,7 @@ func (d *Director) publish() {
 	}
 	for _, vr := range d.cfg.VirtualRouters {
 		if r := d.routers[vr.Name]; r != nil {
-			v.routers = append(v.routers, routerView{r.instance, r.told.Unready, r.late})
+			v.routers = append(v.routers, routerView{r.instance, r.late})
 		}
 	}
 	d.view.Store(v)

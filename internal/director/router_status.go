@@ -77,8 +77,8 @@ func routerStatus(
 	c := s.Config
 	out := VirtualRouterStatus{
 		Name: s.Name, State: s.State.String(), Since: s.Since, Reason: s.Reason, ID: c.ID, Interface: c.Interface, Version: c.Version,
-		Priority: c.Priority, EffectivePriority: effective(s), Parts: []PartStatus{}, SyncGroup: s.Group, Preempt: c.Preempt,
-		Master: addrText(s.Master()), Source: addrText(s.Source), Error: s.HostError,
+		Priority: c.Priority, EffectivePriority: effective(s), Parts: []PartStatus{}, SyncGroup: s.Group, Unready: s.Unready,
+		Preempt: c.Preempt, Master: addrText(s.Master()), Source: addrText(s.Source), Error: s.HostError,
 		Addresses: prefixes(c.Addresses), ExcludedAddresses: prefixes(c.Excluded), HeldAddresses: []string{}, Peers: []PeerStatus{},
 		PreemptDelaySeconds: c.PreemptDelay.Seconds(), AdvertiseIntervalSeconds: c.Interval.Seconds(),
 		MasterIntervalSeconds: s.MasterInterval.Seconds(), MasterDownSeconds: s.MasterDown.Seconds(),

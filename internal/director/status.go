@@ -92,7 +92,7 @@ func (d *Director) Status(ctx context.Context) Status {
 	tracked := d.trackerStates()
 	for _, r := range v.routers {
 		vr := routerStatus(r.instance.Status(), tracked, d.o.Host.Missing)
-		vr.Unready, vr.LatenessWorstSeconds = r.unready, time.Duration(r.late.worst.Load()).Seconds()
+		vr.LatenessWorstSeconds = time.Duration(r.late.worst.Load()).Seconds()
 		s.VirtualRouters = append(s.VirtualRouters, vr)
 	}
 	stats, _ := d.table.Stats(ctx) // without IPVS there are none

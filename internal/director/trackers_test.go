@@ -68,3 +68,17 @@ track_script "upstream" {
 	s.routerIs("web", "master")
 	s.logged(`level=INFO msg="tracker recovered" virtual_router=web tracker="file maintenance"`)
 }
+
+// A tracker that has not run yet keeps a router from preempting, and the status says so.
+func TestStatusSaysWhichTrackerIsWaitedFor(t *testing.T) {
+	s := newSite(t)
+	s.track(fmt.Sprintf(`
+track_script "slow" {
+  command  = ["/bin/sleep", "30"]
+  interval = "60s"
+  timeout  = "60s"
+  user     = "%d"
+}`, os.Getuid()))
+	s.run()
+	s.routerBecomes("web", func(vr VirtualRouterStatus) bool { return vr.Unready == "the tracked script slow is not known yet" })
+}
