@@ -17,6 +17,9 @@ import (
 const (
 	defaultInterval = time.Second
 	spread          = 500 * time.Millisecond // over which the scripts begin
+	// giveUp is how long after its deadline a script is waited for: it was killed, but a process that waits for a device
+	// or a file system cannot be.
+	giveUp = time.Second
 )
 
 // followScripts has a goroutine for each script.
@@ -89,13 +92,46 @@ func phase(k Key, most time.Duration) time.Duration {
 	return time.Duration(h.Sum64() % uint64(most))
 }
 
-// runScript runs the script once and notes what came of it.
+// runScript runs the script once and notes what came of it. One that does not end fails again in each interval, and is
+// not run a second time beside itself.
 func (s *Set) runScript(ctx context.Context, e *entry, t *tally) {
-	start := time.Now()
-	r, err := s.run(ctx, command.Command{Args: strings.Split(e.settings.command, "\x00"), User: e.settings.user, Timeout: e.settings.timeout})
-	if ctx.Err() != nil && r.Exit != 0 {
-		return // killed by us
+	type outcome struct {
+		command.Result
+		err error
 	}
+	start, ended := time.Now(), make(chan outcome, 1)
+	go func() { // waited for, unless it cannot be
+		r, err := s.run(ctx, command.Command{Args: strings.Split(e.settings.command, "\x00"), User: e.settings.user, Timeout: e.settings.timeout})
+		ended <- outcome{r, err}
+	}()
+	late, stop := time.NewTimer(e.settings.timeout+giveUp), ctx.Done()
+	defer late.Stop()
+	if e.settings.timeout <= 0 {
+		late.Stop()
+	}
+	for {
+		select {
+		case o := <-ended:
+			if ctx.Err() == nil || o.Exit == 0 { // else killed by us
+				s.ran(e, t, start, o.Result, o.err)
+			}
+			return
+		case <-stop:
+			stop = nil
+			late.Reset(giveUp)
+		case <-late.C:
+			if ctx.Err() != nil {
+				s.log.Warn("script left behind, it cannot be killed", "virtual_router", e.settings.key.Router, "tracker", e.settings.key.Name)
+				return
+			}
+			late.Reset(max(e.settings.interval, giveUp))
+			s.ran(e, t, start, command.Result{Exit: -1, Duration: time.Since(start)}, errors.New("killed, but does not end"))
+		}
+	}
+}
+
+// ran notes a result.
+func (s *Set) ran(e *entry, t *tally, start time.Time, r command.Result, err error) {
 	local := errors.Is(err, command.ErrLocal)
 	if !local {
 		t.add(err == nil && r.Exit == 0)

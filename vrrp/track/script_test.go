@@ -154,6 +154,43 @@ func TestScriptSlow(t *testing.T) {
 	})
 }
 
+// TestScriptThatCannotBeKilled: it waits for a disk, say. It fails as any other that is too slow, is not run beside itself,
+// and holds up neither its successor nor the end.
+func TestScriptThatCannotBeKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var runs atomic.Int32
+		disk := make(chan struct{})
+		defer close(disk)
+		w := newWatch(t, func(s *Set) {
+			s.run = func(context.Context, command.Command) (command.Result, error) {
+				if runs.Add(1) != 1 {
+					<-disk
+				}
+				return command.Result{}, nil
+			}
+		})
+		w.Apply([]Tracker{script("s", nil)})
+		time.Sleep(3 * time.Second) // the second run has begun
+		if st := w.Snapshot()[0]; st.Pending || st.Failed {
+			t.Fatalf("%+v", st)
+		}
+		time.Sleep(10 * time.Second)
+		if st := w.Snapshot()[0]; !st.Failed || !strings.Contains(st.Detail, "does not end") || runs.Load() != 2 {
+			t.Errorf("%+v after %d runs", st, runs.Load())
+		}
+		disk <- struct{}{}
+		time.Sleep(10 * time.Second)
+		if st := w.Snapshot()[0]; !st.Failed || runs.Load() != 3 { // passed once
+			t.Errorf("%+v after %d runs", st, runs.Load())
+		}
+		w.Apply([]Tracker{script("s", func(t *Tracker) { t.Command = []string{"/other"} })})
+		time.Sleep(3 * time.Second)
+		if runs.Load() != 4 {
+			t.Errorf("%d runs: its successor waits", runs.Load())
+		}
+	})
+}
+
 func TestScriptVerdicts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &scripts{}
