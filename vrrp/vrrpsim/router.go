@@ -101,7 +101,7 @@ func (r *Router) look() (fault string) {
 	for _, t := range r.Tracked {
 		p := vrrp.NewPart(t.Kind, t.Name, t.Weight, d.failed[t.Tracked], "")
 		if v, ok := d.values[t.Tracked]; ok {
-			p.Failed, p.Value = false, v*t.Weight
+			p.Failed, p.Value = t.Weight == 0 && v != 0, v*t.Weight // as the director's trackerPart
 		}
 		r.parts = append(r.parts, p)
 	}
