@@ -71,8 +71,8 @@ type simulated struct {
 }
 
 func simulate(g *globals, o simulateOptions, paths []string, out io.Writer) error {
-	if !(o.loss >= 0 && o.loss <= 1) || o.delay < 0 || o.length < 0 {
-		return &exitError{exitUsage, errors.New("simulate: --loss takes 0 to 1, --delay and --for take no negative duration")}
+	if !(o.loss >= 0 && o.loss <= 1) || min(o.delay, o.length) < 0 || max(o.delay, o.length) > vrrpsim.Longest {
+		return &exitError{exitUsage, errors.New("simulate: --loss takes 0 to 1, --delay and --for a duration of at most a year (8760h)")}
 	}
 	list, err := loadAll(g, paths, out)
 	if err != nil {

@@ -18,6 +18,7 @@ type Director struct {
 	running  bool
 	stopping bool            // hands over, and is gone then
 	stalled  bool            // held up
+	stalls   int             // how often it was
 	waiting  []func()        // what has come meanwhile
 	down     map[string]bool // interfaces
 	failed   map[Tracked]bool
@@ -81,7 +82,10 @@ func (d *Director) Stop() {
 }
 
 // Stall holds the director's process up: it misses nothing that arrives, but does nothing.
-func (d *Director) Stall() { d.stalled = d.running }
+func (d *Director) Stall() {
+	d.stalled = d.running
+	d.stalls++
+}
 
 // Resume lets it go on. A master does first either what is due or what has arrived; a backup the latter, as an Instance.
 func (d *Director) Resume() {

@@ -180,6 +180,50 @@ func TestFileValue(t *testing.T) {
 	}
 }
 
+// TestFileValueOfAFault: a number other than 0 in a file without a weight is a fault, as for a director.
+func TestFileValueOfAFault(t *testing.T) {
+	n, a, b := pair(1, time.Second)
+	a.Tracked = []Weighted{{Tracked{"file", "maintenance"}, 0}}
+	play(t, n, "0s all boot\n10s lb1 track file maintenance value 1")
+	if a.State() != vrrp.Fault || !b.isMaster() {
+		t.Errorf("lb1 is %v, lb2 is %v", a.State(), b.State())
+	}
+	n, a, _ = pair(1, time.Second)
+	a.Tracked = []Weighted{{Tracked{"file", "maintenance"}, 0}}
+	play(t, n, "0s all boot\n10s lb1 track file maintenance value 0")
+	if !a.isMaster() {
+		t.Errorf("with 0 lb1 is %v", a.State())
+	}
+}
+
+// TestStallEndsOnce: the end of a stall that a crash has cut short does not end the next one.
+func TestStallEndsOnce(t *testing.T) {
+	n, a, _ := pair(1, time.Second)
+	play(t, n, "0s all boot\n5s lb1 stall 20s\n10s lb1 crash\n11s lb1 boot\n16s lb1 stall\n60s network loss 0")
+	if !a.director.Stalled() {
+		t.Error("lb1 went on by itself")
+	}
+}
+
+// TestScriptText: what a person may write.
+func TestScriptText(t *testing.T) {
+	for text, want := range map[string]string{
+		"0s lb1 unready \"pool #3 is down\" # a comment": "",
+		"0s lb1 boot# a comment":                         "",
+		"\ufeff0s lb1 boot\r\n":                          "",
+		"9000h lb1 boot":                                 "a year",
+		"0s lb1 stall 9000h":                             "a year",
+		"0s network delay 1s 9000h":                      "a year",
+		"0s lb1 unready \"":                              "takes a reason in quotes",
+	} {
+		n, _, _ := pair(1, time.Second)
+		_, err := ParseScript("x", []byte(text), n)
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", text, err, want)
+		}
+	}
+}
+
 // TestPlayRepeats: the same seed gives the same time line, another one another.
 func TestPlayRepeats(t *testing.T) {
 	run := func(seed uint64) []Entry {

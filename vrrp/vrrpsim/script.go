@@ -36,9 +36,9 @@ func ParseScript(name string, src []byte, n *Network) ([]Event, error) {
 	var list []Event
 	var errs []error
 	last := time.Duration(0)
-	lines := bufio.NewScanner(bytes.NewReader(src))
+	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(src, []byte("\ufeff"))))
 	for line := 1; lines.Scan(); line++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
+		text := uncomment(lines.Text())
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
@@ -59,11 +59,47 @@ func ParseScript(name string, src []byte, n *Network) ([]Event, error) {
 	return list, errors.Join(errs...)
 }
 
+// uncomment returns a line without its comment. A # within quotes begins none.
+func uncomment(line string) string {
+	quoted := false
+	for i := 0; i < len(line); i++ {
+		switch {
+		case quoted && line[i] == '\\':
+			i++
+		case line[i] == '"':
+			quoted = !quoted
+		case line[i] == '#' && !quoted:
+			return line[:i]
+		}
+	}
+	return line
+}
+
+// Longest is how long a simulation may go on: a year, which takes a minute or so.
+const Longest = 365 * 24 * time.Hour
+
+var errLongest = errors.New("is longer than a year (8760h), the longest there is")
+
+// duration reads a duration of at least 0.
+func duration(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	switch {
+	case err != nil || d < 0:
+		return 0, errors.New("no duration")
+	case d > Longest:
+		return 0, errLongest
+	}
+	return d, nil
+}
+
 func (n *Network) parseEvent(line string) (Event, error) {
 	at, rest := word(line)
 	target, action := word(rest)
-	when, err := time.ParseDuration(at)
-	if err != nil || when < 0 {
+	when, err := duration(at)
+	if errors.Is(err, errLongest) {
+		return Event{}, fmt.Errorf("%s %w", at, err)
+	}
+	if err != nil {
 		return Event{}, fmt.Errorf("%q is no time: an event is TIME TARGET ACTION, such as %q", at, "10s lb1 crash")
 	}
 	e := Event{At: when, Text: strings.Join(strings.Fields(rest), " ")}
@@ -175,8 +211,11 @@ func (n *Network) parseAction(action string) (func(*Director) bool, error) {
 func parseStall(args []string) (func(*Director) bool, error) {
 	var length time.Duration
 	if len(args) > 0 {
-		d, err := time.ParseDuration(args[0])
-		if err != nil || d <= 0 || len(args) > 1 {
+		d, err := duration(args[0])
+		if errors.Is(err, errLongest) {
+			return nil, fmt.Errorf("stall %s %w", args[0], err)
+		}
+		if err != nil || d == 0 || len(args) > 1 {
 			return nil, fmt.Errorf("stall takes one duration, such as 3s, or nothing, not %q", strings.Join(args, " "))
 		}
 		length = d
@@ -187,7 +226,12 @@ func parseStall(args []string) (func(*Director) bool, error) {
 		}
 		d.Stall()
 		if length > 0 {
-			d.net.At(d.net.now.Add(length), d.Resume)
+			stall := d.stalls
+			d.net.At(d.net.now.Add(length), func() {
+				if d.stalls == stall { // else it crashed meanwhile, and this is another one
+					d.Resume()
+				}
+			})
 		}
 		return true
 	}, nil
@@ -267,9 +311,12 @@ func (n *Network) parseNetworkAction(action string) (func(*Network), error) {
 		}
 		return func(n *Network) { n.Loss = p }, nil
 	case verb == "delay" && len(args) == 2:
-		least, err1 := time.ParseDuration(args[0])
-		most, err2 := time.ParseDuration(args[1])
-		if err1 != nil || err2 != nil || least < 0 || most < least {
+		least, err1 := duration(args[0])
+		most, err2 := duration(args[1])
+		if err := errors.Join(err1, err2); errors.Is(err, errLongest) {
+			return nil, fmt.Errorf("delay %s %w", rest, errLongest)
+		}
+		if err1 != nil || err2 != nil || most < least {
 			return nil, fmt.Errorf("delay takes the least and the most, such as 100us 2ms, not %q", rest)
 		}
 		return func(n *Network) { n.MinDelay, n.MaxDelay = least, most }, nil
