@@ -24,6 +24,7 @@ type Result struct {
 	Err    error  // nil: passed; wraps ErrLocal: no verdict
 	Reason string // of a failure, one of a short list; empty when passed
 	Detail string // for a person: "503 Service Unavailable"
+	Weight Weight // that the server asks for
 }
 
 // slot returns the first slot after now. The slots of a check are at phase, phase+interval and so on; a late one is

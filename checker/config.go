@@ -13,8 +13,14 @@ type Kind uint8
 // The kinds of check.
 const (
 	_    Kind = iota
-	TCP       // a connection is accepted
-	HTTP      // a GET is answered with a wanted status and body
+	TCP       // a connection is accepted, and answers as expected
+	HTTP      // a request is answered with a wanted status and body
+	DNS       // a query is answered
+	GRPC      // grpc.health.v1 says that it serves
+	SMTP      // it greets, and answers EHLO
+	UDP       // a datagram is answered, or at least not refused
+	ICMP      // an echo request is answered
+	Exec      // a program says so
 )
 
 func (k Kind) String() string {
@@ -23,6 +29,18 @@ func (k Kind) String() string {
 		return "tcp"
 	case HTTP:
 		return "http"
+	case DNS:
+		return "dns"
+	case GRPC:
+		return "grpc"
+	case SMTP:
+		return "smtp"
+	case UDP:
+		return "udp"
+	case ICMP:
+		return "icmp"
+	case Exec:
+		return "exec"
 	}
 	return "invalid"
 }
@@ -43,11 +61,56 @@ type Config struct {
 	Rise     int           // passes in a row to come up
 	Fall     int           // failures in a row to go down
 
-	// HTTP only.
-	Path   string // with a leading slash, may carry a query
-	Host   string // Host header; empty: the target's address
-	Status StatusSet
-	Expect string // regular expression (RE2) on the body; empty: any
+	Source  netip.Addr     // local address; zero: the kernel's choice, but never a virtual address
+	Path    bool           // by the way of a client's packet to Service, not to Target itself
+	Service netip.AddrPort // the virtual service's own address; with ViaPath
+	TLS     TLS            // its zero value: none
+
+	Send   string // TCP, UDP: what is sent, as it is
+	Expect string // TCP, HTTP, DNS, UDP: regular expression (RE2) on the answer; empty: any
+
+	HTTP HTTPConfig
+	DNS  DNSConfig
+
+	GRPCService string // empty: the server as a whole
+	HELO        string // SMTP
+	StartTLS    bool   // SMTP: and TLS says how
+
+	Command       string // Exec: program and arguments, joined by NUL
+	DynamicWeight bool   // Exec: an exit status from 2 on is a pass, with weight status-2
+	User          string // Exec: whom it runs as
+}
+
+// TLS is how a connection is secured. Files are read when a check is first run and after each reload.
+type TLS struct {
+	On          bool
+	SkipVerify  bool
+	CA          string // file; empty: the system's
+	ServerName  string // empty: the host, or none for an address
+	Certificate string // file, with Key: our own
+	Key         string
+	MinVersion  uint16 // of crypto/tls
+}
+
+// HTTPConfig is what an HTTP check asks and wants.
+type HTTPConfig struct {
+	Method    string
+	Path      string // with a leading slash, may carry a query
+	Host      string // Host header; empty: the target's address
+	Headers   string // lines "Name: value", each ended by CR LF
+	Body      string
+	HTTP2     bool
+	Status    StatusSet
+	Digest    string // of the body, "sha256:…" or "md5:…"; empty: any
+	MaxBody   int    // bytes read at most
+	Redirects bool   // are followed, on the same server only
+}
+
+// DNSConfig is what a DNS check asks.
+type DNSConfig struct {
+	Name string // with a trailing dot
+	Type uint16 // RFC 1035 section 3.2.2
+	TCP  bool
 }
 
 // Verdict is what the checks say of a server, or one check of its target.
@@ -100,7 +163,14 @@ type Change struct {
 	Verdict Verdict
 	Reason  string // short and stable: "connection refused", "status"; empty when up
 	Detail  string // for a person: "503 Service Unavailable (3 in a row)"
+	Weight  Weight // of the newest result, with Config.DynamicWeight; a change of it alone is a Change, too
 	At      time.Time
+}
+
+// Weight is a weight that a check has set; its zero value: none.
+type Weight struct {
+	Set   bool
+	Value uint32
 }
 
 // Status is the state of one check, for people and metrics.
@@ -115,6 +185,8 @@ type Status struct {
 	Detail   string
 	Run      int // results of the same kind in a row
 	Counts   Counts
+	Weight   Weight
+	Damped   time.Duration // how much longer than Rise asks a check that flaps has to pass; 0: it does not flap
 }
 
 // Counts are the results of a check since it was configured.

@@ -159,8 +159,8 @@ func blackhole(t *testing.T) netip.AddrPort {
 }
 
 func httpConfig(target netip.AddrPort) Config {
-	c := Config{Kind: HTTP, Target: target, Path: "/health"}
-	c.Status.Add(200, 299)
+	c := Config{Kind: HTTP, Target: target, HTTP: HTTPConfig{Path: "/health"}}
+	c.HTTP.Status.Add(200, 299)
 	return c
 }
 
@@ -318,7 +318,7 @@ func TestHTTPRequest(t *testing.T) {
 		_, _ = fmt.Fprintf(c, "HTTP/1.1 301 Moved Permanently\r\nLocation: http://%s/\r\n\r\n", c.LocalAddr())
 	})
 	c := httpConfig(target)
-	c.Path, c.Host = "/health?full=1", "www.example.com"
+	c.HTTP.Path, c.HTTP.Host = "/health?full=1", "www.example.com"
 	check(t, c)
 	const want = "GET /health?full=1 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: holdfast\r\nAccept: */*\r\nConnection: close\r\n\r\n"
 	if r := <-got; r != want {
@@ -346,7 +346,7 @@ func TestHost(t *testing.T) {
 func TestInvalid(t *testing.T) {
 	target := serve(t, silent)
 	expect, path := httpConfig(target), httpConfig(target)
-	expect.Expect, path.Path = "(", "/ HTTP/1.1\r\nX: y"
+	expect.Expect, path.HTTP.Path = "(", "/ HTTP/1.1\r\nX: y"
 	for name, c := range map[string]Config{"expect": expect, "path": path, "kind": {Target: target}} {
 		res, st := check(t, c)
 		if !errors.Is(res.Err, ErrLocal) || res.Reason != "invalid check" || st.Verdict != Unknown {

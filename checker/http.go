@@ -37,7 +37,7 @@ type httpCheck struct {
 
 // newHTTP prepares a check; expect is Config.Expect, compiled.
 func newHTTP(c *Config, expect *regexp.Regexp) (Probe, error) {
-	h := httpCheck{target: c.Target, path: c.Path, host: c.Host, status: c.Status, expect: expect}
+	h := httpCheck{target: c.Target, path: c.HTTP.Path, host: c.HTTP.Host, status: c.HTTP.Status, expect: expect}
 	if h.path == "" {
 		h.path = "/"
 	}

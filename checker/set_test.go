@@ -331,7 +331,7 @@ func TestSetApply(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		before := s.Snapshot()
 		other := web("other")
-		other.Config.Path = "/new"
+		other.Config.HTTP.Path = "/new"
 		f.says(errRefused)
 		f.wantChanges(t, "0s same up  200 OK", "0s other up  200 OK", "0s gone up  200 OK")
 		s.Apply([]Check{web("new"), other, web("same"), web("same")})
@@ -369,7 +369,7 @@ func TestSetApplyInFlight(t *testing.T) {
 		synctest.Wait()
 		f.says(nil)
 		a := web("a")
-		a.Config.Path = "/new"
+		a.Config.HTTP.Path = "/new"
 		s.Apply([]Check{a})
 		time.Sleep(time.Second)
 		f.wantChanges(t, "500ms a up  200 OK")

@@ -151,11 +151,11 @@ func (b *builder) timeout(a *hcl.Attribute, interval hcl.Range, timeout, every t
 }
 
 func (b *builder) httpCheck(raw *rawCheck, c *checker.Config) {
-	c.Path = read(b, raw.Path, "/", matching(parseURLPath))
-	c.Host = read(b, raw.Host, "", matching(parseHost))
+	c.HTTP.Path = read(b, raw.Path, "/", matching(parseURLPath))
+	c.HTTP.Host = read(b, raw.Host, "", matching(parseHost))
 	c.Expect = read(b, raw.Expect, "", matching(parseExpect))
 	if raw.Status == nil {
-		c.Status.Add(200, 299)
+		c.HTTP.Status.Add(200, 299)
 		return
 	}
 	list, ok := readList(b, raw.Status, status)
@@ -163,7 +163,7 @@ func (b *builder) httpCheck(raw *rawCheck, c *checker.Config) {
 		b.invalid("status", raw.Status.Expr.Range(), errors.New(`takes at least one code or range such as "200-299"`))
 	}
 	for _, s := range list {
-		c.Status.Add(s.value[0], s.value[1])
+		c.HTTP.Status.Add(s.value[0], s.value[1])
 	}
 }
 

@@ -7,6 +7,7 @@ package configs
 import (
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/holdfast-lb/holdfast/internal/notify"
@@ -74,8 +75,25 @@ type VirtualServer struct {
 	StartUp     bool // start = "up": traffic before the first check
 	Inhibit     bool // on_failure = "inhibit": weight 0 instead of removal
 	RealServers []RealServer
+	// PanicThreshold: while less than this percentage of the real servers is up, all get traffic; 0: off.
+	PanicThreshold int
+	SlowStart      time.Duration // the weight of a server that comes back is raised over this long
+	Quorum         Quorum
+	Sorry          SorryServer
 	// VirtualRouter is the name of the virtual router that carries the address; empty: none does.
 	VirtualRouter string
+}
+
+// Quorum says when a service is up: while the weights of its servers that are up add up to Weight; once lost, when they add
+// up to Weight + Hysteresis, and once up, until they fall below Weight - Hysteresis.
+type Quorum struct {
+	Weight, Hysteresis uint32
+}
+
+// SorryServer gets the traffic while the quorum is lost; its zero value: there is none.
+type SorryServer struct {
+	Address netip.AddrPort
+	Forward ipvs.Forward
 }
 
 // RealServer is one server behind a virtual server.

@@ -84,7 +84,7 @@ func TestLoad(t *testing.T) {
 				Checks: []checker.Check{{Key: key, Config: checker.Config{
 					Kind: checker.HTTP, Target: netip.MustParseAddrPort("10.0.0.21:9000"),
 					Interval: 5 * time.Second, Timeout: 3 * time.Second, Retry: 4 * time.Second, Rise: 4, Fall: 5,
-					Path: "/health?full=1", Host: "www.example.com", Status: ok, Expect: "^ok$",
+					HTTP: checker.HTTPConfig{Path: "/health?full=1", Host: "www.example.com", Status: ok}, Expect: "^ok$",
 				}}},
 			}, {
 				Name: "web2", Address: netip.MustParseAddrPort("10.0.0.22:80"), Weight: 0,
