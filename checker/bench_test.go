@@ -78,6 +78,10 @@ func BenchmarkIdle(b *testing.B) {
 	const n = 10_000
 	for b.Loop() {
 		in := checks(n, httpConfig(netip.MustParseAddrPort("10.0.0.21:80")))
+		for i := range in {
+			in[i].Config = in[0].Config
+			in[i].Config.Target = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 80)
+		}
 		before := heapInUse()
 		s := NewSet(Options{})
 		s.Apply(in)
@@ -94,9 +98,11 @@ func heapInUse() uint64 {
 	return m.HeapAlloc
 }
 
+// checks are n checks that are equal but for a setting that is without effect, so that each runs.
 func checks(n int, c Config) []Check {
 	out := make([]Check, n)
 	for i := range out {
+		c.HELO = fmt.Sprint(i)
 		out[i] = Check{Key: Key{"web", fmt.Sprint("web", i), "check"}, Config: c}
 	}
 	return out

@@ -42,11 +42,15 @@ func next(start, now, phase time.Duration, c *Config, pending bool) time.Duratio
 	if !pending {
 		return slot(now, phase, interval(c))
 	}
-	retry := c.Retry
-	if retry <= 0 {
-		retry = interval(c)
+	return max(start+retry(c), now)
+}
+
+// retry is the time from one run to the next while a change of verdict is pending.
+func retry(c *Config) time.Duration {
+	if c.Retry <= 0 {
+		return interval(c)
 	}
-	return max(start+retry, now)
+	return c.Retry
 }
 
 // interval keeps a check without an interval from running without a pause.

@@ -6,14 +6,33 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 )
 
-// entry is one running check. Times that are durations count from the base of the Set.
+// entry is what runs: one check for all that have an equal Config. Times that are durations count from the base of the
+// Set.
 type entry struct {
-	key    Key
-	config Config
-	phase  time.Duration
+	config  *Config // without the target: one for all entries that differ in nothing else
+	target  netip.AddrPort
+	members []*member // that its results are for; empty: it is no longer in the Set, and its result counts no more
+
+	phase      time.Duration
+	due        time.Duration // of the next run; of a TCP check in flight: of its deadline
+	started    time.Duration
+	fault      string // the reason of the local fault that the last run met; empty: none
+	index      int    // on the heap; -1: not on it
+	fd         int    // of a TCP check in flight
+	generation int32  // of a TCP check in flight: which user of fd it is
+	running    bool
+	fresh      bool // has not run yet
+}
+
+// member is one configured check: what the results of its entry mean for its Key.
+type member struct {
+	key   Key
+	entry *entry
 
 	tally    Tally
 	since    time.Time
@@ -22,17 +41,8 @@ type entry struct {
 	reason   string
 	detail   string
 	counts   Counts
-	fault    string // the reason of the local fault that the last run met; empty: none
-
-	due        time.Duration // of the next run; of a TCP check in flight: of its deadline
-	started    time.Duration
-	index      int   // on the heap; -1: not on it
-	fd         int   // of a TCP check in flight
-	generation int32 // of a TCP check in flight: which user of fd it is
-	running    bool
-	fresh      bool // has not run yet
-	first      bool // FirstRound waits for it
-	gone       bool // no longer in the Set; its result counts no more
+	weight   Weight
+	first    bool // FirstRound waits for it
 }
 
 // outcome is how one run ended.
@@ -42,46 +52,72 @@ type outcome struct {
 	end   time.Time
 }
 
-func newEntry(c Check, now time.Time) *entry {
-	return &entry{
-		key:    c.Key,
-		config: c.Config,
-		phase:  phase(c.Key, interval(&c.Config)),
-		tally:  Tally{Rise: c.Config.Rise, Fall: c.Config.Fall, Verdict: c.Start},
-		since:  now,
-		index:  -1,
-		fresh:  true,
-	}
+// gone reports that nothing in the Set wants the result any more.
+func (e *entry) gone() bool { return len(e.members) == 0 }
+
+// whole is the configuration with its target.
+func (e *entry) whole() Config {
+	c := *e.config
+	c.Target = e.target
+	return c
 }
 
-// record takes the outcome of a run and reports a change of verdict.
-func (e *entry) record(o outcome, took time.Duration) (change Change, changed bool) {
-	e.last, e.duration = o.end, took
-	e.reason, e.detail = o.res.Reason, o.res.Detail
-	e.counts.add(o.res)
-	if errors.Is(o.res.Err, ErrLocal) || !e.tally.Add(o.res.Err == nil) {
+// pending reports whether a member wants more results soon.
+func (e *entry) pending() bool {
+	return slices.ContainsFunc(e.members, func(m *member) bool { return m.tally.Pending() })
+}
+
+// record takes the outcome of a run, and reports a change of verdict, or of the weight of a server that is up.
+func (m *member) record(o outcome, now, took time.Duration) (change Change, changed bool) {
+	m.last, m.duration = o.end, took
+	m.reason, m.detail = o.res.Reason, o.res.Detail
+	m.counts.add(o.res)
+	if errors.Is(o.res.Err, ErrLocal) {
 		return Change{}, false
 	}
-	e.since = o.end
-	detail := e.detail
-	if e.tally.Run > 1 {
-		detail = fmt.Sprintf("%s (%d in a row)", detail, e.tally.Run)
+	turned := m.tally.Add(now, o.res.Err == nil)
+	weighed := o.res.Err == nil && o.res.Weight != m.weight
+	if weighed {
+		m.weight = o.res.Weight
 	}
-	return Change{Key: e.key, Target: e.config.Target, Verdict: e.tally.Verdict, Reason: e.reason, Detail: detail, At: o.end}, true
+	if turned {
+		m.since = o.end
+	} else if !weighed || m.tally.Verdict != Up {
+		return Change{}, false
+	}
+	return Change{
+		Key: m.key, Target: m.entry.target, Verdict: m.tally.Verdict, Reason: m.reason, Detail: m.describe(now),
+		Weight: m.weight, At: o.end,
+	}, true
 }
 
-func (e *entry) status() Status {
+// describe is the detail of a change.
+func (m *member) describe(now time.Duration) string {
+	detail := m.detail
+	if m.tally.Run > 1 {
+		detail = fmt.Sprintf("%s (%d in a row)", detail, m.tally.Run)
+	}
+	if m.tally.Verdict == Down && m.tally.Damped(now) > 0 {
+		detail = fmt.Sprintf("%s, flapping: needs %d passes", detail, m.tally.Need(now))
+	}
+	return detail
+}
+
+func (m *member) status(now time.Duration) Status {
+	c := m.entry.whole()
 	return Status{
-		Key:      e.key,
-		Config:   e.config,
-		Verdict:  e.tally.Verdict,
-		Since:    e.since,
-		Last:     e.last,
-		Duration: e.duration,
-		Reason:   e.reason,
-		Detail:   e.detail,
-		Run:      e.tally.Run,
-		Counts:   e.counts,
+		Key:      m.key,
+		Config:   c,
+		Verdict:  m.tally.Verdict,
+		Since:    m.since,
+		Last:     m.last,
+		Duration: m.duration,
+		Reason:   m.reason,
+		Detail:   m.detail,
+		Run:      m.tally.Run,
+		Counts:   m.counts,
+		Weight:   m.weight,
+		Damped:   time.Duration(m.tally.Damped(now)) * retry(&c),
 	}
 }
 
@@ -99,7 +135,7 @@ func (c *Counts) add(r Result) {
 // missed reports that a check comes so late that it is better left out: after a stall of this process everything is
 // due at once. A first run, or one that a change of verdict waits for, is never left out.
 func (e *entry) missed(now time.Duration) bool {
-	return !e.fresh && !e.tally.Pending() && now-e.due >= interval(&e.config)
+	return !e.fresh && now-e.due >= interval(e.config) && !e.pending()
 }
 
 // deadlines is the heap of all entries that something is due for, by due.

@@ -35,6 +35,18 @@ type run struct {
 	ctx    context.Context // every probe ends with it
 	wg     sync.WaitGroup
 	dialer *dialer // nil: a test probes
+
+	// Used again and again.
+	late []time.Duration
+	news []news
+}
+
+// news is what finish has to tell of a member.
+type news struct {
+	member  *member
+	status  Status
+	change  Change
+	changed bool
 }
 
 func (r *run) loop() {
@@ -52,6 +64,9 @@ func (r *run) loop() {
 			}
 		}
 		ready, expired := r.collect(time.Since(r.base))
+		for _, late := range r.late {
+			r.onLate(late)
+		}
 		for _, e := range expired {
 			if res, done := r.dialer.expire(e); done {
 				r.finish(outcome{entry: e, res: res, end: time.Now()})
@@ -68,13 +83,15 @@ func (r *run) loop() {
 func (r *run) collect(now time.Duration) (ready, expired []*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.late = r.late[:0]
 	for len(r.deadlines) > 0 && r.deadlines[0].due <= now {
 		e := heap.Pop(&r.deadlines).(*entry)
 		switch {
 		case e.running:
 			expired = append(expired, e)
 		case e.missed(now):
-			r.deadlines.add(e, slot(now, e.phase, interval(&e.config)))
+			r.late = append(r.late, now-e.due)
+			r.deadlines.add(e, slot(now, e.phase, interval(e.config)))
 		default:
 			l := r.lane(e)
 			l.waiting = append(l.waiting, e)
@@ -84,11 +101,12 @@ func (r *run) collect(now time.Duration) (ready, expired []*entry) {
 		for len(l.waiting) > 0 && l.running < l.limit {
 			e := l.waiting[0]
 			l.waiting[0], l.waiting = nil, l.waiting[1:]
-			if e.gone {
+			if e.gone() {
 				continue
 			}
 			l.running++
 			e.running = true
+			r.late = append(r.late, now-e.due)
 			ready = append(ready, e)
 		}
 	}
@@ -97,10 +115,15 @@ func (r *run) collect(now time.Duration) (ready, expired []*entry) {
 
 // lane is the one that an entry runs in.
 func (r *run) lane(e *entry) *lane {
-	if e.config.Kind == TCP && r.dialer != nil {
+	if r.dialer != nil && plain(e.config) {
 		return &r.tcp
 	}
 	return &r.rest
+}
+
+// plain reports a check that a connection is enough for.
+func plain(c *Config) bool {
+	return c.Kind == TCP && c.Send == "" && c.Expect == "" && !c.TLS.On && !c.Path
 }
 
 // wait is the time until collect has something to do again.
@@ -134,13 +157,14 @@ func (r *run) start(e *entry) {
 		}
 		return
 	}
-	probe, err := r.probeOf(e)
+	c := e.whole()
+	probe, err := r.probeOf(&c)
 	if err != nil {
 		r.finish(outcome{entry: e, res: localFault(reasonInvalid, err), end: started})
 		return
 	}
 	r.wg.Go(func() {
-		deadline := started.Add(e.config.Timeout)
+		deadline := started.Add(c.Timeout)
 		ctx, cancel := context.WithDeadline(r.ctx, deadline)
 		defer cancel()
 		res := probe(ctx)
@@ -149,20 +173,20 @@ func (r *run) start(e *entry) {
 	})
 }
 
-func (r *run) probeOf(e *entry) (Probe, error) {
+func (r *run) probeOf(c *Config) (Probe, error) {
 	if r.probe != nil {
-		return r.probe(e.key, &e.config), nil
+		return r.probe(c), nil
 	}
-	if e.config.Kind != HTTP {
-		return nil, fmt.Errorf("kind %d: unknown", e.config.Kind)
+	if c.Kind != HTTP {
+		return nil, fmt.Errorf("kind %d: unknown", c.Kind)
 	}
 	r.mu.Lock()
-	expect, known := r.exprs[e.config.Expect]
+	expect, known := r.exprs[c.Expect]
 	r.mu.Unlock()
 	if known && expect == nil {
-		return nil, fmt.Errorf("expect %q: not a regular expression", e.config.Expect)
+		return nil, fmt.Errorf("expect %q: not a regular expression", c.Expect)
 	}
-	return newHTTP(&e.config, expect)
+	return newHTTP(c, expect)
 }
 
 // report hands results to the loop. A probe that ctx has ended says nothing of its server.
@@ -183,7 +207,7 @@ func (r *run) finish(o outcome) {
 	e.running = false
 	r.lane(e).running--
 	r.deadlines.remove(e)
-	if e.gone {
+	if e.gone() {
 		r.mu.Unlock()
 		return
 	}
@@ -192,32 +216,38 @@ func (r *run) finish(o outcome) {
 		fault = o.res.Reason
 	}
 	begins, ends := r.setFault(e, fault)
-	change, changed := e.record(o, now-e.started)
+	r.news = r.news[:0]
+	for _, m := range e.members {
+		change, changed := m.record(o, now, now-e.started)
+		r.news = append(r.news, news{m, m.status(now), change, changed})
+	}
 	e.fresh = false
-	r.deadlines.add(e, next(e.started, now, e.phase, &e.config, e.tally.Pending()))
-	status := e.status()
+	r.deadlines.add(e, next(e.started, now, e.phase, e.config, e.pending()))
+	key := e.members[0].key
 	r.mu.Unlock()
 
 	if begins {
-		r.log.Warn("checks cannot run here", "service", e.key.Service, "server", e.key.Server, "check", e.key.Check,
+		r.log.Warn("checks cannot run here", "service", key.Service, "server", key.Server, "check", key.Check,
 			"reason", fault, "err", o.res.Err)
 	}
 	if ends {
 		r.log.Info("checks run here again", "reason", was)
 	}
-	r.onResult(status, o.res)
-	if changed {
-		r.onChange(change)
+	for _, n := range r.news {
+		r.onResult(n.status, o.res)
+		if n.changed {
+			r.onChange(n.change)
+		}
+		r.countFirst(n.member)
 	}
-	r.countFirst(e)
 }
 
 // countFirst notes for FirstRound that a check has run.
-func (r *run) countFirst(e *entry) {
+func (r *run) countFirst(m *member) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e.first {
-		e.first = false
+	if m.first {
+		m.first = false
 		r.first--
 		r.checkFirstRound()
 	}

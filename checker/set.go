@@ -4,7 +4,9 @@ package checker
 
 import (
 	"log/slog"
+	"net/netip"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,6 +19,7 @@ type Options struct {
 	// OnChange and OnResult are called one at a time, in order, and must not block. They may call Apply and Snapshot.
 	OnChange func(Change)         // each change of verdict; the first one, too
 	OnResult func(Status, Result) // each run; before OnChange
+	OnLate   func(time.Duration)  // each run, or slot left out: how long after its time
 }
 
 const (
@@ -24,7 +27,10 @@ const (
 	tcpConcurrency     = 4096
 )
 
-// Set is a set of running checks. Apply gives it the checks, Run runs them.
+// Set is a set of running checks. Apply gives it the checks, Run runs them. Checks with an equal Config run as one, and
+// each takes the result for itself.
+//
+// Time is CLOCK_MONOTONIC, which stands still while the machine is suspended: all slots move by that, and none is missed.
 //
 // With neither timeout nor retry longer than the interval, a server is down at the latest fall × interval + timeout
 // after it stops to pass, and up rise × interval + timeout after it passes again.
@@ -32,16 +38,19 @@ type Set struct {
 	log      *slog.Logger
 	onChange func(Change)
 	onResult func(Status, Result)
+	onLate   func(time.Duration)
 	base     time.Time
-	probe    func(Key, *Config) Probe // of a test; nil: the real ones
+	probe    func(*Config) Probe // of a test; nil: the real ones
 
 	wake       chan struct{} // Apply has been called
 	done       chan []outcome
 	firstRound chan struct{}
 
-	mu        sync.Mutex // guards what follows and the entries; never held while something is called or waited for
-	checks    map[Key]*entry
-	order     []*entry // as applied
+	mu        sync.Mutex // guards what follows, entries and members; never held while something is called or waited for
+	members   map[Key]*member
+	order     []*member // as applied
+	entries   map[job]*entry
+	configs   map[Config]*Config // each once, without its target
 	deadlines deadlines
 	tcp, rest lane
 	exprs     map[string]*regexp.Regexp // nil: does not compile
@@ -49,6 +58,12 @@ type Set struct {
 	applied   bool                      // at least once
 	first     int                       // checks that FirstRound waits for
 	firstDone bool                      // firstRound is closed
+}
+
+// job is what an entry does. It compares as the Config does that it stands for.
+type job struct {
+	config *Config // of Set.configs
+	target netip.AddrPort
 }
 
 // lane bounds how many checks of one sort are in flight.
@@ -63,10 +78,12 @@ func NewSet(o Options) *Set {
 		log:        o.Log,
 		onChange:   o.OnChange,
 		onResult:   o.OnResult,
+		onLate:     o.OnLate,
 		base:       time.Now(),
 		wake:       make(chan struct{}, 1),
 		done:       make(chan []outcome),
 		firstRound: make(chan struct{}),
+		entries:    make(map[job]*entry),
 		faults:     make(map[string]int),
 		tcp:        lane{limit: tcpConcurrency},
 		rest:       lane{limit: o.Concurrency},
@@ -79,6 +96,9 @@ func NewSet(o Options) *Set {
 	}
 	if s.onResult == nil {
 		s.onResult = func(Status, Result) {}
+	}
+	if s.onLate == nil {
+		s.onLate = func(time.Duration) {}
 	}
 	if s.rest.limit <= 0 {
 		s.rest.limit = defaultConcurrency
@@ -94,25 +114,27 @@ func (s *Set) Apply(checks []Check) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.exprs = exprs
-	old, now := s.checks, time.Now()
-	s.checks, s.order = make(map[Key]*entry, len(checks)), make([]*entry, 0, len(checks))
+	old, now := s.members, time.Now()
+	configs := make(map[Config]*Config)
+	s.members, s.order = make(map[Key]*member, len(checks)), make([]*member, 0, len(checks))
 	for _, c := range checks {
-		if s.checks[c.Key] != nil {
+		if s.members[c.Key] != nil {
 			continue
 		}
-		e := old[c.Key]
-		if e != nil && e.config == c.Config {
+		j := s.job(c.Config, configs)
+		m := old[c.Key]
+		if m != nil && m.entry.config == j.config && m.entry.target == j.target {
 			delete(old, c.Key)
 		} else {
-			e = s.add(c, e, now)
+			m = s.add(c, j, m, now)
 		}
-		s.checks[c.Key] = e
-		s.order = append(s.order, e)
+		s.members[c.Key] = m
+		s.order = append(s.order, m)
 	}
-	for _, e := range old {
-		s.drop(e)
+	for _, m := range old {
+		s.drop(m)
 	}
-	s.applied = true
+	s.configs, s.applied = configs, true
 	s.checkFirstRound()
 	select {
 	case s.wake <- struct{}{}:
@@ -120,30 +142,66 @@ func (s *Set) Apply(checks []Check) {
 	}
 }
 
-// add makes the entry of a new check; old is the one that it replaces, nil: none. A verdict on another target says
-// nothing.
-func (s *Set) add(c Check, old *entry, now time.Time) *entry {
-	e := newEntry(c, now)
-	if old != nil && old.config.Target == c.Config.Target && old.tally.Verdict != Unknown {
-		e.tally.Verdict, e.since = old.tally.Verdict, old.since
+// job returns what a check does, with the one copy of its Config: configs has the new ones, Set.configs those before.
+func (s *Set) job(c Config, configs map[Config]*Config) job {
+	target := c.Target
+	c.Target = netip.AddrPort{}
+	shared := configs[c]
+	if shared == nil {
+		if shared = s.configs[c]; shared == nil {
+			shared = &c
+		}
+		configs[c] = shared
 	}
-	if !s.applied {
-		e.first = true
-		s.first++
-	}
-	s.deadlines.add(e, now.Sub(s.base))
-	return e
+	return job{shared, target}
 }
 
-// drop ends an entry. One in flight stays where it is until its result comes.
-func (s *Set) drop(e *entry) {
-	e.gone = true
+// add makes a member of a new check; old is the one that it replaces, nil: none. A verdict on another target says nothing.
+func (s *Set) add(c Check, j job, old *member, now time.Time) *member {
+	m := &member{key: c.Key, tally: newTally(&c.Config, c.Start), since: now}
+	if old != nil && old.entry.target == j.target && old.tally.Verdict != Unknown {
+		m.tally.Verdict, m.since = old.tally.Verdict, old.since
+		m.weight = old.weight
+	}
+	m.tally.changed = now.Sub(s.base)
+	if !s.applied {
+		m.first = true
+		s.first++
+	}
+	s.join(m, j, now.Sub(s.base))
+	return m
+}
+
+// join gives a member its entry. One that is in flight has a result for it soon, and any other runs at once.
+func (s *Set) join(m *member, j job, now time.Duration) {
+	e := s.entries[j]
+	switch {
+	case e == nil:
+		e = &entry{config: j.config, target: j.target, phase: phase(m.key, interval(j.config)), index: -1, fresh: true}
+		s.entries[j] = e
+		s.deadlines.add(e, now)
+	case !e.running && e.index >= 0 && e.due > now: // else it waits in its lane already
+		s.deadlines.remove(e)
+		s.deadlines.add(e, now)
+	}
+	e.members = append(e.members, m)
+	m.entry = e
+}
+
+// drop ends a member, and its entry with the last one. An entry in flight stays where it is until its result comes.
+func (s *Set) drop(m *member) {
+	if m.first {
+		m.first = false
+		s.first--
+	}
+	e := m.entry
+	e.members = slices.DeleteFunc(e.members, func(o *member) bool { return o == m })
+	if !e.gone() {
+		return
+	}
+	delete(s.entries, job{e.config, e.target})
 	if !e.running {
 		s.deadlines.remove(e)
-	}
-	if e.first {
-		e.first = false
-		s.first--
 	}
 	s.setFault(e, "")
 }
@@ -152,9 +210,10 @@ func (s *Set) drop(e *entry) {
 func (s *Set) Snapshot() []Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := time.Since(s.base)
 	out := make([]Status, len(s.order))
-	for i, e := range s.order {
-		out[i] = e.status()
+	for i, m := range s.order {
+		out[i] = m.status(now)
 	}
 	return out
 }

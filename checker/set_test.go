@@ -73,15 +73,16 @@ func start(t *testing.T, o Options, checks ...Check) (*Set, *fake) {
 	return s, f
 }
 
-func (f *fake) probe(k Key, _ *Config) Probe {
+func (f *fake) probe(c *Config) Probe {
+	server := c.HTTP.Host
 	return func(ctx context.Context) Result {
 		f.mu.Lock()
-		f.runs[k.Server] = append(f.runs[k.Server], time.Since(f.base))
+		f.runs[server] = append(f.runs[server], time.Since(f.base))
 		f.flying++
 		f.most = max(f.most, f.flying)
 		answer := f.answer
 		f.mu.Unlock()
-		err := answer(ctx, k.Server)
+		err := answer(ctx, server)
 		f.mu.Lock()
 		f.flying--
 		f.mu.Unlock()
@@ -136,7 +137,7 @@ func web(server string) Check {
 	return Check{
 		Key: Key{"web", server, "http"},
 		Config: Config{
-			Kind: HTTP, Interval: 10 * time.Second, Retry: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3,
+			Kind: HTTP, HTTP: HTTPConfig{Host: server}, Interval: 10 * time.Second, Retry: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3,
 		},
 	}
 }
@@ -271,9 +272,9 @@ func TestSetStall(t *testing.T) {
 func TestSetStallInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := NewSet(Options{})
-		s.probe = func(k Key, c *Config) Probe {
+		s.probe = func(c *Config) Probe {
 			return func(context.Context) Result {
-				switch k.Server {
+				switch c.HTTP.Host {
 				case "dead":
 					time.Sleep(c.Timeout + maxLate)
 				case "stalled":
@@ -476,7 +477,7 @@ func TestSetShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var changes []Change
 		s := NewSet(Options{OnChange: func(c Change) { changes = append(changes, c) }})
-		s.probe = func(Key, *Config) Probe {
+		s.probe = func(*Config) Probe {
 			return func(ctx context.Context) Result { <-ctx.Done(); return Result{Err: ctx.Err()} }
 		}
 		s.Apply([]Check{web("a"), web("b")})
@@ -510,6 +511,237 @@ func TestSetCallbacks(t *testing.T) {
 		synctest.Wait()
 		if want := []Verdict{Up, Up, Up, Up}; !reflect.DeepEqual(seen, want) {
 			t.Errorf("got %v, want %v", seen, want)
+		}
+	})
+}
+
+// same are checks of one server by several services.
+func same(services ...string) []Check {
+	list := make([]Check, len(services))
+	for i, service := range services {
+		list[i] = web("a")
+		list[i].Key.Service = service
+	}
+	return list
+}
+
+// Equal checks run once, and each has its own verdict, counts and callbacks.
+func TestSetShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		results := make(map[string]int)
+		s, f := start(t, Options{OnResult: func(st Status, _ Result) { results[st.Key.Service]++ }}, same("one", "two")...)
+		select {
+		case <-s.FirstRound():
+		default:
+			t.Error("first round: not done, although both have a result")
+		}
+		p := phase(same("one")[0].Key, 10*time.Second)
+		time.Sleep(15 * time.Second)
+		wantTimes(t, f.asked("a"), 0, p, p+10*time.Second)
+		f.wantChanges(t, "0s a up  200 OK", "0s a up  200 OK")
+
+		// One more is checked at once; the two before take that result, too.
+		f.says(errRefused)
+		s.Apply(same("one", "two", "three"))
+		synctest.Wait()
+		f.wantChanges(t, "15s a down connection refused connect")
+		if got := f.asked("a"); len(got) != 4 {
+			t.Errorf("asked at %v, want once more at 15s", got)
+		}
+		for i, want := range []struct {
+			verdict        Verdict
+			passed, failed uint64
+		}{{Up, 3, 1}, {Up, 3, 1}, {Down, 0, 1}} {
+			st := s.Snapshot()[i]
+			if st.Verdict != want.verdict || st.Counts.Passed != want.passed || st.Counts.Failed != want.failed {
+				t.Errorf("%s: got %s %+v, want %+v", st.Key.Service, st.Verdict, st.Counts, want)
+			}
+		}
+
+		// The first may go: the others keep running as before.
+		s.Apply(same("two", "three"))
+		time.Sleep(4 * time.Second)
+		f.wantChanges(t, "19s a down connection refused connect (3 in a row)")
+		if got, _ := f.counts(); results["one"] != 4 || results["two"] != results["three"]+3 || got != results["one"]+results["two"]+results["three"] {
+			t.Errorf("got results %v", results)
+		}
+		n := len(f.asked("a"))
+		s.Apply(nil)
+		time.Sleep(time.Minute)
+		if got := f.asked("a"); len(got) != n {
+			t.Errorf("removed: asked at %v", got[n:])
+		}
+	})
+}
+
+// A check in flight counts for those that come meanwhile, and no longer for those that go.
+func TestSetShareInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f := start(t, Options{})
+		f.answers(func(context.Context, string) error { time.Sleep(500 * time.Millisecond); return nil })
+		s.Apply(same("one", "two"))
+		time.Sleep(100 * time.Millisecond)
+		s.Apply(same("two", "three"))
+		time.Sleep(500 * time.Millisecond)
+		f.wantChanges(t, "500ms a up  200 OK", "500ms a up  200 OK")
+		wantTimes(t, f.asked("a"), 0)
+		for _, st := range s.Snapshot() {
+			if st.Counts.Passed != 1 || st.Key.Service == "one" {
+				t.Errorf("%s: got %+v, want one pass", st.Key.Service, st.Counts)
+			}
+		}
+
+		// All go, and the same come back: the one in flight is nobody's.
+		time.Sleep(phaseOfService("two") - 500*time.Millisecond)
+		s.Apply(nil)
+		s.Apply(same("four"))
+		time.Sleep(600 * time.Millisecond)
+		if st := s.Snapshot()[0]; st.Counts.Passed != 1 {
+			t.Errorf("four: got %+v, want one pass", st.Counts)
+		}
+	})
+}
+
+// Each removal and return, at any moment, leaves each check with one entry that runs.
+func TestSetShareChurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f := start(t, Options{Concurrency: 2})
+		f.answers(func(context.Context, string) error { time.Sleep(70 * time.Millisecond); return nil })
+		services := []string{"one", "two", "three", "four"}
+		for i := range 500 {
+			var list []Check
+			for j, service := range services {
+				if (i*7+j*3)%5 < 3 {
+					list = append(list, same(service)...)
+					other := web(services[(i+j)%4])
+					other.Key.Service = service
+					list = append(list, other)
+				}
+			}
+			s.Apply(list)
+			time.Sleep(time.Duration(i%11) * 13 * time.Millisecond)
+		}
+		s.Apply(same(services...))
+		time.Sleep(10 * time.Second)
+		n, before := len(f.asked("a")), s.Snapshot()
+		time.Sleep(100 * time.Second)
+		if got := len(f.asked("a")) - n; got != 10 {
+			t.Errorf("asked %d times in 10 intervals", got)
+		}
+		for i, st := range s.Snapshot() {
+			if got := st.Counts.Passed - before[i].Counts.Passed; st.Verdict != Up || got != 10 {
+				t.Errorf("%s: got %s, %d results in 10 intervals", st.Key.Service, st.Verdict, got)
+			}
+		}
+		if len(s.entries) != 1 || len(s.deadlines) != 1 || len(s.configs) != 1 {
+			t.Errorf("left: %d entries, %d deadlines, %d configurations; want one of each", len(s.entries), len(s.deadlines), len(s.configs))
+		}
+	})
+}
+
+func phaseOfService(service string) time.Duration { return phase(same(service)[0].Key, 10*time.Second) }
+
+// Who goes down again soon has to pass for longer, and that is said.
+func TestSetDamping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := web("a")
+		c.Config.Interval, c.Config.Retry, c.Config.Fall = time.Second, 500*time.Millisecond, 1
+		s, f := start(t, Options{}, c)
+		f.says(errRefused)
+		time.Sleep(2 * time.Second)
+		f.says(nil)
+		time.Sleep(4 * time.Second)
+		if st := s.Snapshot()[0]; st.Verdict != Up || st.Damped != 0 {
+			t.Errorf("after a failure: got %s, damped %s; want up, 0s", st.Verdict, st.Damped)
+		}
+		f.mu.Lock()
+		f.changes = nil
+		f.mu.Unlock()
+		f.says(errRefused)
+		time.Sleep(time.Second)
+		st := s.Snapshot()[0]
+		if st.Verdict != Down || st.Damped != time.Second {
+			t.Errorf("after a relapse: got %s, damped %s; want down, 1s", st.Verdict, st.Damped)
+		}
+		f.wantChanges(t, st.Since.Sub(f.base).String()+" a down connection refused connect, flapping: needs 4 passes")
+		f.says(nil)
+		time.Sleep(3 * time.Second)
+		st = s.Snapshot()[0]
+		f.wantChanges(t, st.Since.Sub(f.base).String()+" a up  200 OK (4 in a row)")
+		time.Sleep(40 * time.Second)
+		if st := s.Snapshot()[0]; st.Damped != 0 {
+			t.Errorf("after a quiet time: got damped %s, want 0s", st.Damped)
+		}
+	})
+}
+
+// A weight is of the newest pass, and a change of it alone is told while the server is up.
+func TestSetWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var answer atomic.Pointer[Result]
+		answer.Store(&Result{Weight: Weight{true, 5}})
+		var got []string
+		s := NewSet(Options{OnChange: func(c Change) {
+			got = append(got, fmt.Sprintf("%s %v %d", c.Verdict, c.Weight.Set, c.Weight.Value))
+		}})
+		s.probe = func(*Config) Probe { return func(context.Context) Result { return *answer.Load() } }
+		s.Apply([]Check{web("a")})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		for _, next := range []Result{
+			{Weight: Weight{true, 5}},
+			{Weight: Weight{true, 0}},
+			{Err: errRefused},         // says nothing of a weight
+			{Weight: Weight{true, 0}}, // and so this is no news
+			{},
+			{Weight: Weight{true, 7}},
+			{Err: errRefused},
+			{Weight: Weight{true, 8}}, // is told when it is up
+		} {
+			answer.Store(&next)
+			time.Sleep(20 * time.Second)
+			synctest.Wait()
+		}
+		cancel()
+		<-ended
+		want := []string{"up true 5", "up true 0", "down true 0", "up true 0", "up false 0", "up true 7", "down true 7", "up true 8"}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got %q\nwant %q", got, want)
+		}
+	})
+}
+
+// Each run tells how late it is, and so does a slot that is left out.
+func TestSetLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stall atomic.Bool
+		var runs, late, longest atomic.Int64
+		_, f := start(t, Options{
+			OnLate: func(d time.Duration) {
+				runs.Add(1)
+				if d > 0 {
+					late.Add(1)
+					longest.Store(max(longest.Load(), int64(d)))
+				}
+			},
+			OnResult: func(Status, Result) {
+				if stall.CompareAndSwap(true, false) {
+					time.Sleep(time.Minute)
+				}
+			},
+		}, web("a"), web("b"))
+		time.Sleep(10 * time.Second)
+		f.counts()
+		if runs.Load() != 4 || late.Load() != 0 {
+			t.Errorf("got %d runs, %d of them late; want 4, 0", runs.Load(), late.Load())
+		}
+		stall.Store(true)
+		time.Sleep(71 * time.Second)
+		f.counts()
+		gap := (phaseOf("a") - phaseOf("b")).Abs()
+		if got := time.Duration(longest.Load()); late.Load() != 2 || got != time.Minute-gap && got != 50*time.Second+gap {
+			t.Errorf("after a stall: got %d late, by up to %s; want both, by almost a minute", late.Load(), got)
 		}
 	})
 }

@@ -2,7 +2,10 @@
 
 package checker
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // Results over verdicts, a column per result: + passed, - failed; U up, D down. A ! below marks the changes.
 func TestTally(t *testing.T) {
@@ -36,13 +39,63 @@ func TestTally(t *testing.T) {
 			}
 			var verdicts, changed, pending string
 			for _, c := range tc.in {
-				changed += mark(tally.Add(c == '+'), "!")
+				changed += mark(tally.Add(0, c == '+'), "!")
 				verdicts += map[Verdict]string{Unknown: "?", Up: "U", Down: "D"}[tally.Verdict]
 				pending += mark(tally.Pending(), "p")
 			}
 			if verdicts != tc.want || changed != tc.changed || pending != tc.pending {
 				t.Errorf("results %s:\n got %s %s %s\nwant %s %s %s", tc.in,
 					verdicts, changed, pending, tc.want, tc.changed, tc.pending)
+			}
+		})
+	}
+}
+
+// A check each second, rise 2: a relapse within 20 s doubles what is needed, and 40 s without a change forget it.
+func TestDamping(t *testing.T) {
+	type step struct {
+		passed  bool
+		seconds int // results of that kind
+		verdict Verdict
+		need    int // in the end
+	}
+	relapse := func(passes, need int) []step { return []step{{true, passes, Up, need / 2}, {false, 3, Down, need}} }
+	start := []step{{true, 100, Up, 2}, {false, 3, Down, 2}}
+	for _, tc := range []struct {
+		name  string
+		retry time.Duration
+		steps [][]step
+	}{
+		{"each relapse doubles, to 16 times", time.Second, [][]step{
+			start, {{true, 1, Down, 2}}, relapse(1, 4), {{true, 3, Down, 4}}, relapse(1, 8), {{true, 7, Down, 8}}, relapse(1, 16),
+			{{true, 15, Down, 16}}, relapse(1, 32), {{true, 31, Down, 32}, {true, 1, Up, 32}, {false, 3, Down, 32}},
+		}},
+		{"an interruption starts anew", time.Second, [][]step{
+			start, relapse(2, 4), {{true, 3, Down, 4}, {false, 1, Down, 4}, {true, 3, Down, 4}, {true, 1, Up, 4}},
+		}},
+		{"up for long is no relapse", time.Second, [][]step{start, {{true, 22, Up, 2}, {false, 3, Down, 2}}}},
+		{"up for a while neither counts nor forgets", time.Second, [][]step{
+			start, relapse(2, 4), {{true, 30, Up, 4}, {false, 3, Down, 4}},
+		}},
+		{"forgotten when up", time.Second, [][]step{start, relapse(2, 4), {{true, 50, Up, 2}, {false, 3, Down, 2}}}},
+		{"forgotten when down", time.Second, [][]step{start, relapse(2, 4), {{false, 40, Down, 2}, {true, 2, Up, 2}}}},
+		{"the first verdict is at once", time.Second, [][]step{{{true, 1, Up, 2}, {false, 3, Down, 2}, {true, 2, Up, 2}, {false, 3, Down, 4}}}},
+		{"5 minutes at most", 100 * time.Second, [][]step{start, relapse(2, 3)[:1], {{false, 3, Down, 3}}}},
+		{"longer than 5 minutes anyway", 200 * time.Second, [][]step{start, {{true, 2, Up, 2}, {false, 3, Down, 2}}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tally := newTally(&Config{Interval: time.Second, Retry: tc.retry, Rise: 2, Fall: 3}, Unknown)
+			now := time.Hour
+			for i, steps := range tc.steps {
+				for j, s := range steps {
+					for range s.seconds {
+						now += time.Second
+						tally.Add(now, s.passed)
+					}
+					if tally.Verdict != s.verdict || tally.Need(now) != max(s.need, 2) {
+						t.Fatalf("step %d.%d: got %s, needs %d; want %s, %d", i, j, tally.Verdict, tally.Need(now), s.verdict, s.need)
+					}
+				}
 			}
 		})
 	}

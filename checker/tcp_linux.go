@@ -59,7 +59,7 @@ func (d *dialer) close() {
 // start begins to connect to the entry's target. When that is decided at once, most often by a local fault, done is
 // true and res the result; else run reports it, unless expire comes first.
 func (d *dialer) start(e *entry) (res Result, done bool) {
-	target := e.config.Target
+	target := e.target
 	fd, err := connect(target)
 	if err == nil || err == unix.EINPROGRESS {
 		if err == nil {
@@ -139,9 +139,9 @@ func (d *dialer) expire(e *entry) (res Result, done bool) {
 	defer unix.Close(fd)
 	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	if n, err := unix.Poll(poll, 0); err == nil && n > 0 {
-		return connected(fd, e.config.Target), true
+		return connected(fd, e.target), true
 	}
-	return fault("connect", e.config.Target, os.ErrDeadlineExceeded), true
+	return fault("connect", e.target, os.ErrDeadlineExceeded), true
 }
 
 // run reports the results of the connects in flight, until close.
@@ -172,7 +172,7 @@ func (d *dialer) finish(events []unix.EpollEvent) []outcome {
 		if e == nil {
 			continue // expired between the event and here, where the descriptor may be that of another already
 		}
-		out = append(out, outcome{entry: e, res: connected(fd, e.config.Target), end: time.Now()})
+		out = append(out, outcome{entry: e, res: connected(fd, e.target), end: time.Now()})
 		_ = unix.Close(fd)
 	}
 	return out

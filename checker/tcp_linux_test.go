@@ -32,7 +32,7 @@ func TestExpireAsksOnceMore(t *testing.T) {
 		{"refused", Config{Target: closed(t)}, "connection refused"},
 		{"no answer", Config{Target: blackhole(t)}, "timeout"},
 	} {
-		e := &entry{config: tc.config}
+		e := &entry{target: tc.config.Target}
 		if res, done := d.start(e); done { // nothing runs d, so only a result at once is one
 			if res.Reason != tc.reason {
 				t.Errorf("%s, at once: got %q, want %q", tc.name, res.Reason, tc.reason)
@@ -175,8 +175,8 @@ func TestStaleEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.close()
-	live := &entry{config: Config{Target: serve(t, silent)}}
-	hung := &entry{config: Config{Target: blackhole(t)}}
+	live := &entry{target: serve(t, silent)}
+	hung := &entry{target: blackhole(t)}
 	for range 100 { // others may take the descriptor
 		if res, done := d.start(live); done {
 			t.Fatalf("live: got %v at once", res.Err)
