@@ -330,14 +330,17 @@ func TestHTTPRequest(t *testing.T) {
 }
 
 func TestHost(t *testing.T) {
-	for target, want := range map[string]string{
-		"10.0.0.21:80":      "10.0.0.21",
-		"10.0.0.21:8080":    "10.0.0.21:8080",
-		"[2001:db8::1]:80":  "[2001:db8::1]",
-		"[fe80::1%eth0]:81": "[fe80::1]:81",
+	for url, want := range map[string]string{
+		"http://10.0.0.21:80":      "10.0.0.21",
+		"http://10.0.0.21:8080":    "10.0.0.21:8080",
+		"https://10.0.0.21:80":     "10.0.0.21:80",
+		"https://10.0.0.21:443":    "10.0.0.21",
+		"http://[2001:db8::1]:80":  "[2001:db8::1]",
+		"http://[fe80::1%eth0]:81": "[fe80::1]:81",
 	} {
-		if got := hostOf(netip.MustParseAddrPort(target)); got != want {
-			t.Errorf("%s: got %q, want %q", target, got, want)
+		scheme, target, _ := strings.Cut(url, "://")
+		if got := hostOf(netip.MustParseAddrPort(target), scheme); got != want {
+			t.Errorf("%s: got %q, want %q", url, got, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package checker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,7 +26,19 @@ const (
 	reasonTooLarge  = "response too large"
 	reasonStatus    = "status"
 	reasonBody      = "body"
+	reasonDigest    = "digest"
+	reasonRedirect  = "redirect" // to another server, too often, or in a circle
+	reasonAnswer    = "answer"   // not what is expected
 	reasonOther     = "error"
+
+	// The reasons of TLS.
+	reasonExpired     = "certificate expired"
+	reasonNotYetValid = "certificate not yet valid"
+	reasonAuthority   = "certificate of unknown authority"
+	reasonName        = "certificate for another name"
+	reasonCertificate = "certificate invalid" // for any other cause
+	reasonVersion     = "tls version"
+	reasonHandshake   = "tls handshake"
 
 	// The reasons of ErrLocal.
 	reasonDescriptors = "no file descriptors"
@@ -103,8 +116,10 @@ func explain(err error, target netip.AddrPort) (reason string, local bool) {
 			return reasonNetwork, true
 		}
 		return reasonNoRoute, false
+	case errors.Is(err, errTooLarge):
+		return reasonTooLarge, false
 	}
-	return reasonOther, false
+	return cmp.Or(explainTLS(err), reasonOther), false
 }
 
 // routed reports whether this host has a route to target: connecting a UDP socket looks it up and sends nothing.

@@ -177,16 +177,19 @@ func (r *run) probeOf(c *Config) (Probe, error) {
 	if r.probe != nil {
 		return r.probe(c), nil
 	}
-	if c.Kind != HTTP {
-		return nil, fmt.Errorf("kind %d: unknown", c.Kind)
-	}
 	r.mu.Lock()
 	expect, known := r.exprs[c.Expect]
 	r.mu.Unlock()
 	if known && expect == nil {
 		return nil, fmt.Errorf("expect %q: not a regular expression", c.Expect)
 	}
-	return newHTTP(c, expect)
+	switch c.Kind {
+	case TCP:
+		return newTCP(c, expect)
+	case HTTP:
+		return newHTTP(c, expect)
+	}
+	return nil, fmt.Errorf("kind %d: unknown", c.Kind)
 }
 
 // report hands results to the loop. A probe that ctx has ended says nothing of its server.

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checker
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// speak1 sends a request in HTTP/1.1 and reads the header of the response. The caller calls done in the end, after
+// closing conn, whatever came of it.
+func (h *httpCheck) speak1(conn net.Conn, req *http.Request, body string) (resp *http.Response, done func(), res Result) {
+	limit := &io.LimitedReader{R: conn, N: maxHeader}
+	r := buffered(limit)
+	done = func() { release(r) }
+	if _, err := conn.Write(appendRequest(nil, req, body)); err != nil {
+		return nil, done, fault("send request to", h.config.Target, err)
+	}
+	resp, err := readResponse(r, req)
+	if err != nil && limit.N <= 0 {
+		err = fmt.Errorf("header over %d bytes: %w", maxHeader, errTooLarge)
+	}
+	if err != nil {
+		return nil, done, h.unreadable("read response of", err)
+	}
+	limit.N = math.MaxInt64 // the body has its own limit, after decoding
+	return resp, done, Result{}
+}
+
+// appendRequest writes a request as it goes over the wire (RFC 9112).
+func appendRequest(b []byte, req *http.Request, body string) []byte {
+	b = append(b, req.Method+" "+req.URL.RequestURI()+" HTTP/1.1\r\nHost: "+req.Host+"\r\n"...)
+	first := []string{"User-Agent", "Accept"}
+	for _, name := range slices.Concat(first, names(req.Header, first)) {
+		for _, value := range req.Header[name] {
+			b = append(b, name+": "+value+"\r\n"...)
+		}
+	}
+	// RFC 9110 section 8.6: methods that mean to have content say that it is empty.
+	if body != "" || req.Method == http.MethodPost || req.Method == http.MethodPut || req.Method == http.MethodPatch {
+		b = append(b, "Content-Length: "+strconv.Itoa(len(body))+"\r\n"...)
+	}
+	if req.Header["Connection"] == nil {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	return append(append(b, "\r\n"...), body...)
+}
+
+// names are the names of a header without some of them, in order.
+func names(header http.Header, without []string) []string {
+	out := make([]string, 0, len(header))
+	for name := range header {
+		if !slices.Contains(without, name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// readResponse reads the final response; interim ones (100 to 199) may come before it.
+func readResponse(r *bufio.Reader, req *http.Request) (*http.Response, error) {
+	for {
+		resp, err := http.ReadResponse(r, req)
+		if err != nil || resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, err
+		}
+	}
+}
+
+// speak2 is speak1 in HTTP/2, without and with TLS: with prior knowledge (RFC 9113 section 3.3), and as ALPN has agreed
+// on. The goroutines of net/http end with the connection.
+func (h *httpCheck) speak2(conn net.Conn, req *http.Request, body string) (resp *http.Response, done func(), res Result) {
+	ctx := req.Context()
+	given := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+	t := &http.Transport{
+		DialContext:            given,
+		DialTLSContext:         given,
+		Protocols:              new(http.Protocols),
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: max(64<<10, min(h.maxBody, 4<<20)), MaxReceiveBufferPerConnection: 4 << 20},
+	}
+	t.Protocols.SetHTTP2(true)
+	t.Protocols.SetUnencryptedHTTP2(!h.config.TLS.On)
+	cc, err := t.NewClientConn(ctx, req.URL.Scheme, h.config.Target.String())
+	if err != nil {
+		return nil, func() {}, h.unreadable("send request to", err)
+	}
+	done = func() { _ = cc.Close() }
+	req = req.Clone(ctx)
+	req.Body, req.ContentLength = http.NoBody, int64(len(body))
+	if body != "" {
+		req.Body = io.NopCloser(strings.NewReader(body))
+	}
+	if resp, err = cc.RoundTrip(req); err != nil {
+		return nil, done, h.unreadable("read response of", err)
+	}
+	return resp, done, Result{}
+}
+
+var readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}
+
+func buffered(r io.Reader) *bufio.Reader {
+	b := readers.Get().(*bufio.Reader)
+	b.Reset(r)
+	return b
+}
+
+func release(b *bufio.Reader) {
+	b.Reset(nil)
+	readers.Put(b)
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checker
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// secure shakes hands over conn and verifies the server, unless told not to. host is what ServerName defaults to, with
+// or without a port; empty: the address of the target.
+func secure(conn net.Conn, c *Config, host string, protocols ...string) (*tls.Conn, Result) {
+	config, err := tlsConfig(c, host)
+	if err != nil {
+		return nil, localFault(reasonInvalid, err)
+	}
+	config.NextProtos = protocols
+	t := tls.Client(conn, config)
+	if err := t.Handshake(); err != nil {
+		return nil, fault("shake hands with", c.Target, plainer(err, config.ServerName))
+	}
+	if len(protocols) > 0 && t.ConnectionState().NegotiatedProtocol == "" {
+		return nil, failure(reasonHandshake, fmt.Errorf("shake hands with %s: %s is not spoken there", c.Target, strings.Join(protocols, ", ")))
+	}
+	return t, Result{}
+}
+
+func tlsConfig(c *Config, host string) (*tls.Config, error) {
+	config := &tls.Config{
+		ServerName:         cmp.Or(c.TLS.ServerName, hostname(host), c.Target.Addr().WithZone("").Unmap().String()),
+		InsecureSkipVerify: c.TLS.SkipVerify,
+		MinVersion:         c.TLS.MinVersion,
+	}
+	var err error
+	if c.TLS.CA != "" {
+		if config.RootCAs, err = authorities.load(parseCA, c.TLS.CA); err != nil {
+			return nil, fmt.Errorf("tls ca: %w", err)
+		}
+	}
+	if c.TLS.Certificate != "" {
+		own, err := certificates.load(parsePair, c.TLS.Certificate, c.TLS.Key)
+		if err != nil {
+			return nil, fmt.Errorf("tls certificate: %w", err)
+		}
+		// Not Certificates: those are left out, silently, where the server names other authorities.
+		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
+	}
+	return config, nil
+}
+
+// hostname is the host without its port and brackets.
+func hostname(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return a.WithZone("").String()
+	}
+	return host
+}
+
+// plainer says what is wrong with a certificate in words that stay the same: those of crypto/x509 tell the time.
+func plainer(err error, name string) error {
+	var invalid x509.CertificateInvalidError
+	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+		return err
+	}
+	const layout = "2006-01-02 15:04:05 MST"
+	what := fmt.Sprintf("expired on %s", invalid.Cert.NotAfter.UTC().Format(layout))
+	if notYet(invalid.Cert) {
+		what = fmt.Sprintf("not valid before %s", invalid.Cert.NotBefore.UTC().Format(layout))
+	}
+	return &certificateError{text: fmt.Sprintf("certificate for %s: %s", name, what), err: err}
+}
+
+// certificateError replaces the text of an error.
+type certificateError struct {
+	text string
+	err  error
+}
+
+func (e *certificateError) Error() string { return e.text }
+func (e *certificateError) Unwrap() error { return e.err }
+
+func notYet(c *x509.Certificate) bool { return time.Now().Before(c.NotBefore) }
+
+// explainTLS is the reason of an error of crypto/tls or crypto/x509; empty: it is of neither.
+func explainTLS(err error) string {
+	var (
+		invalid   x509.CertificateInvalidError
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+		verify    *tls.CertificateVerificationError
+		record    tls.RecordHeaderError
+		op        *net.OpError
+	)
+	switch {
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && notYet(invalid.Cert):
+		return reasonNotYetValid
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return reasonExpired
+	case errors.As(err, &authority):
+		return reasonAuthority
+	case errors.As(err, &name):
+		return reasonName
+	case errors.As(err, &verify):
+		return reasonCertificate
+	case errors.As(err, &record):
+		return reasonHandshake
+	// What the server refuses comes as an alert, of a type that is not exported, and what we refuse as a text.
+	case errors.As(err, &op) && op.Op == "remote error" && op.Err.Error() == tls.AlertError(alertVersion).Error(),
+		strings.HasPrefix(err.Error(), "tls: server selected unsupported protocol version"):
+		return reasonVersion
+	case errors.As(err, &op) && (op.Op == "remote error" || op.Op == "local error"), strings.HasPrefix(err.Error(), "tls: "):
+		return reasonHandshake
+	}
+	return ""
+}
+
+// alertVersion is protocol_version of RFC 8446 section 6.2.
+const alertVersion = 70
+
+// What is read of files for TLS is kept for all checks, until a file changes.
+var (
+	authorities  fileCache[*x509.CertPool]
+	certificates fileCache[*tls.Certificate]
+)
+
+// fileCache holds what has been made of files.
+type fileCache[T any] struct {
+	mu      sync.Mutex
+	entries map[[2]string]cached[T]
+}
+
+type cached[T any] struct {
+	stamps [2]stamp
+	value  T
+}
+
+// stamp tells a file from what it was before.
+type stamp struct {
+	modified time.Time
+	size     int64
+}
+
+// load returns what parse makes of one or two files, and parses them only when they have changed.
+func (f *fileCache[T]) load(parse func(...[]byte) (T, error), paths ...string) (value T, err error) {
+	var entry cached[T]
+	var key [2]string
+	for i, path := range paths { // before they are read: a change in the meantime is seen the next time
+		info, err := os.Stat(path)
+		if err != nil {
+			return value, err
+		}
+		key[i], entry.stamps[i] = path, stamp{info.ModTime(), info.Size()}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if old, ok := f.entries[key]; ok && old.stamps == entry.stamps {
+		return old.value, nil
+	}
+	blobs := make([][]byte, len(paths))
+	for i, path := range paths {
+		if blobs[i], err = os.ReadFile(path); err != nil {
+			return value, err
+		}
+	}
+	if entry.value, err = parse(blobs...); err != nil {
+		return value, fmt.Errorf("read %s: %w", strings.Join(paths, ", "), err)
+	}
+	if f.entries == nil {
+		f.entries = make(map[[2]string]cached[T])
+	}
+	f.entries[key] = entry
+	return entry.value, nil
+}
+
+func parseCA(blobs ...[]byte) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(blobs[0]) {
+		return nil, errors.New("no certificate in it, in PEM")
+	}
+	return pool, nil
+}
+
+func parsePair(blobs ...[]byte) (*tls.Certificate, error) {
+	pair, err := tls.X509KeyPair(blobs[0], blobs[1])
+	return &pair, err
+}
