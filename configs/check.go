@@ -10,18 +10,17 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/holdfast-lb/holdfast/checker"
-	"github.com/zclconf/go-cty/cty"
 )
 
 var checkKinds = []choice[checker.Kind]{
-	{word: "tcp", value: checker.TCP}, {word: "http", value: checker.HTTP},
-	{word: "dns", later: true}, {word: "grpc", later: true}, {word: "smtp", later: true}, {word: "udp", later: true},
-	{word: "icmp", later: true}, {word: "exec", later: true},
+	{word: "tcp", value: checker.TCP}, {word: "http", value: checker.HTTP}, {word: "dns", value: checker.DNS},
+	{word: "grpc", value: checker.GRPC}, {word: "smtp", value: checker.SMTP}, {word: "udp", value: checker.UDP},
+	{word: "icmp", value: checker.ICMP}, {word: "exec", value: checker.Exec},
 }
 
-// servedKind matches a kind of check that this version runs.
-func servedKind(word string) func(choice[checker.Kind]) bool {
-	return func(c choice[checker.Kind]) bool { return c.word == word && !c.later }
+// isKind matches the kind of a word.
+func isKind(word string) func(choice[checker.Kind]) bool {
+	return func(c choice[checker.Kind]) bool { return c.word == word }
 }
 
 // maxChecks bounds the checks in one place, which are multiplied by the real servers.
@@ -38,22 +37,31 @@ const maxTries = 1000
 
 // check is a check without its target.
 type check struct {
-	name   string
-	port   uint16 // 0: the real server's
-	config checker.Config
+	name    string
+	address netip.Addr // invalid: the real server's
+	port    uint16     // 0: the real server's
+	config  checker.Config
 }
 
 // of returns the check of one real server.
 func (c check) of(service string, r RealServer) checker.Check {
-	c.config.Target = r.Address
-	if c.port != 0 {
-		c.config.Target = netip.AddrPortFrom(r.Address.Addr(), c.port)
+	address, port := r.Address.Addr(), r.Address.Port()
+	if c.address.IsValid() {
+		address = c.address
 	}
+	if c.port != 0 {
+		port = c.port
+	}
+	if c.config.Kind == checker.ICMP {
+		port = 0 // it has none, and so the checks of several services of one host are alike
+	}
+	c.config.Target = netip.AddrPortFrom(address, port)
 	return checker.Check{Key: checker.Key{Service: service, Server: r.Name, Check: c.name}, Config: c.config}
 }
 
-// checks builds the checks of one place, a virtual server or a real server.
-func (b *builder) checks(list []*rawCheck) []check {
+// checks builds the checks of one place, a virtual server or a real server. The service's address is the zero value after
+// an error.
+func (b *builder) checks(list []*rawCheck, service netip.Addr) []check {
 	if len(list) > maxChecks {
 		b.fail(list[maxChecks].Range, "Too many checks", fmt.Sprintf("At most %d checks fit in one place.", maxChecks))
 		return nil
@@ -68,11 +76,13 @@ func (b *builder) checks(list []*rawCheck) []check {
 		if kind == 0 {
 			continue
 		}
-		c := b.check(raw, kind)
-		if raw.Name == nil && count[raw.Kind] > 1 {
+		c, several := b.check(raw, kind, service), count[raw.Kind] > 1
+		if kind == checker.DNS {
+			b.nameDNS(list[0], raw, &c, several)
+		} else if raw.Name == nil && several {
 			b.fail(raw.Range, "Missing name",
 				fmt.Sprintf("There are %d checks %q here: each needs a name.", count[raw.Kind], raw.Kind))
-		} else if c.name != "" {
+		} else if c.name = read(b, raw.Name, raw.Kind, matching(parseName)); c.name != "" {
 			b.unique("check name", list[0].Range.String(), fmt.Sprintf("%q", c.name), orRange(raw.Name, raw.KindRange))
 		}
 		out = append(out, c)
@@ -80,29 +90,38 @@ func (b *builder) checks(list []*rawCheck) []check {
 	return out
 }
 
-// kind resolves the label of a check; zero if this version has none such.
+// nameDNS names a check whose attribute name is taken for what it asks: as its kind, or if there are several, by what tells
+// them apart.
+func (b *builder) nameDNS(first, raw *rawCheck, c *check, several bool) {
+	c.name = raw.Kind
+	if several {
+		transport := "udp"
+		if c.config.DNS.TCP {
+			transport = "tcp"
+		}
+		c.name = fmt.Sprintf("dns-%s-%s-%s", transport, dnsTypeName(c.config.DNS.Type), c.config.DNS.Name)
+	}
+	b.unique("check name", first.Range.String(), fmt.Sprintf("%q", c.name), raw.KindRange)
+}
+
+// kind resolves the label of a check; zero if there is none such.
 func (b *builder) kind(raw *rawCheck) checker.Kind {
 	var words []string
 	for _, c := range checkKinds {
 		if c.word == raw.Kind {
-			if c.later {
-				b.refuse(raw.KindRange, fmt.Sprintf("Checks of kind %q are not supported yet.", raw.Kind))
-			}
 			return c.value
 		}
-		if !c.later {
-			words = append(words, c.word)
-		}
+		words = append(words, c.word)
 	}
 	b.invalid("check", raw.KindRange, errors.New(unknown(fmt.Sprintf("%.60q", raw.Kind), raw.Kind, words)))
 	return 0
 }
 
-func (b *builder) check(raw *rawCheck, kind checker.Kind) check {
+func (b *builder) check(raw *rawCheck, kind checker.Kind, service netip.Addr) check {
 	tries := whole(1, maxTries)
 	c := check{
-		name: read(b, raw.Name, raw.Kind, matching(parseName)),
-		port: uint16(read(b, raw.Port, 0, whole(0, 65535))),
+		address: read(b, raw.Address, netip.Addr{}, orEmpty(matching(parseAddr))),
+		port:    uint16(read(b, raw.Port, 0, whole(0, 65535))),
 		config: checker.Config{
 			Kind:     kind,
 			Interval: read(b, raw.Interval, 2*time.Second, duration(minInterval, maxInterval, 1)),
@@ -110,16 +129,41 @@ func (b *builder) check(raw *rawCheck, kind checker.Kind) check {
 			Retry:    read(b, raw.RetryInterval, 0, orEmpty(duration(minInterval, maxInterval, 1))),
 			Rise:     read(b, raw.Rise, 2, tries),
 			Fall:     read(b, raw.Fall, 3, tries),
+			Source:   read(b, raw.Source, netip.Addr{}, orEmpty(matching(parseAddr))),
+			Path:     read(b, raw.Via, false, oneOf(ways)),
+			TLS:      b.tls(raw.TLS),
 		},
 	}
 	if c.config.Retry == 0 {
 		c.config.Retry = c.config.Interval
 	}
 	b.times(raw, c.config)
-	if kind == checker.HTTP {
-		b.httpCheck(raw, &c.config)
-	}
+	b.ends(raw, c, service)
+	b.arguments(raw, &c)
 	return c
+}
+
+// ways are how a check gets to its server; whether it is the way of a client.
+var ways = []choice[bool]{{word: "direct", value: false}, {word: "path", later: true}}
+
+// ends holds the address and the source of a check against each other, and against the virtual addresses.
+func (b *builder) ends(raw *rawCheck, c check, service netip.Addr) {
+	virtual := func(a netip.Addr) bool { return a.IsValid() && (a == service || b.carried[a] != "") }
+	source, target := c.config.Source, service // whose family is that of its real servers
+	if c.address.IsValid() {
+		target = c.address
+	}
+	if source.IsValid() && target.IsValid() && source.Is4() != target.Is4() {
+		b.invalid("source", raw.Source.Expr.Range(), fmt.Errorf("takes an address of the same family as what is checked, %s", family(target.Is6())))
+	}
+	if virtual(source) {
+		b.warn(raw.Source.Expr.Range(), "Source moves",
+			fmt.Sprintf("%s is a virtual address: only the director that holds it can run this check.", source))
+	}
+	if virtual(c.address) {
+		b.warn(raw.Address.Expr.Range(), "Not the server's address",
+			fmt.Sprintf("%s is a virtual address: the check asks any of the real servers, not the one that it is for.", c.address))
+	}
 }
 
 // times holds the timeout and the retry interval against the interval, as the promise of when a server is out needs it.
@@ -148,30 +192,4 @@ func (b *builder) timeout(a *hcl.Attribute, interval hcl.Range, timeout, every t
 	}
 	b.fail(at, "Invalid timeout",
 		fmt.Sprintf("timeout %s at most the interval: write timeout = %q or less.", hint, short(every)))
-}
-
-func (b *builder) httpCheck(raw *rawCheck, c *checker.Config) {
-	c.HTTP.Path = read(b, raw.Path, "/", matching(parseURLPath))
-	c.HTTP.Host = read(b, raw.Host, "", matching(parseHost))
-	c.Expect = read(b, raw.Expect, "", matching(parseExpect))
-	if raw.Status == nil {
-		c.HTTP.Status.Add(200, 299)
-		return
-	}
-	list, ok := readList(b, raw.Status, status)
-	if ok && len(list) == 0 {
-		b.invalid("status", raw.Status.Expr.Range(), errors.New(`takes at least one code or range such as "200-299"`))
-	}
-	for _, s := range list {
-		c.HTTP.Status.Add(s.value[0], s.value[1])
-	}
-}
-
-// status accepts an element of the list: a code as a number, or a code or a range as a text.
-func status(v cty.Value) ([2]int, error) {
-	if isNumber(v) {
-		code, err := whole(100, 599)(v)
-		return [2]int{code, code}, err
-	}
-	return matching(parseStatus)(v)
 }

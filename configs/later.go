@@ -11,12 +11,12 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// refuseLater reports every part of a raw block that this version does not serve, or not for its kind.
+// refuseLater reports every part of a raw block that this version does not serve, or that its kind does not have.
 func (b *builder) refuseLater(raw any) {
 	block, kind := "", ""
 	switch raw := raw.(type) {
 	case *rawCheck:
-		if block, kind = "check", raw.Kind; !slices.ContainsFunc(checkKinds, servedKind(kind)) {
+		if block, kind = "check", raw.Kind; !slices.ContainsFunc(checkKinds, isKind(kind)) {
 			return // reported at its label
 		}
 	case *rawAuth:
@@ -28,29 +28,39 @@ func (b *builder) refuseLater(raw any) {
 	for i := range v.NumField() {
 		tag := v.Type().Field(i).Tag
 		name, _, _ := strings.Cut(tag.Get("hcl"), ",")
-		served, tagged := tag.Lookup("served")
-		later := tagged && !slices.Contains(strings.Fields(served), kind)
+		_, later := tag.Lookup("served")
+		of, limited := tag.Lookup("of")
+		foreign := limited && !slices.Contains(strings.Fields(of), kind)
+		misplaced := func(what string, at hcl.Range) {
+			b.fail(at, "Unsupported "+what,
+				fmt.Sprintf("%s belongs to %s %s, not to %s %q.", name, block, strings.ReplaceAll(of, " ", ", "), block, kind))
+		}
 		if a, ok := v.Field(i).Interface().(*hcl.Attribute); ok {
-			of, limited := tag.Lookup("of")
 			switch {
 			case a == nil:
-			case limited && !slices.Contains(strings.Fields(of), kind):
-				b.fail(a.NameRange, "Unsupported argument",
-					fmt.Sprintf("%s belongs to %s %s, not to %s %q.", name, block, strings.ReplaceAll(of, " ", ", "), block, kind))
+			case foreign:
+				misplaced("argument", a.NameRange)
 			case later:
 				b.refuse(a.NameRange, fmt.Sprintf("The argument %q is not supported yet.", name))
 			}
 			continue
 		}
 		for _, block := range blocks(v.Field(i)) {
-			if later {
-				at := block.Elem().FieldByName("Type").Interface().(hcl.Range)
-				b.refuse(at, fmt.Sprintf("Blocks of type %q are not supported yet.", name))
-			} else {
+			switch {
+			case foreign:
+				misplaced("block", typeRange(block))
+			case later:
+				b.refuse(typeRange(block), fmt.Sprintf("Blocks of type %q are not supported yet.", name))
+			default:
 				b.refuseLater(block.Interface())
 			}
 		}
 	}
+}
+
+// typeRange is where the type of a block stands, which says so.
+func typeRange(block reflect.Value) hcl.Range {
+	return block.Elem().FieldByName("Type").Interface().(hcl.Range)
 }
 
 // blocks returns pointers to the blocks that a field holds.

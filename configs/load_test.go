@@ -78,13 +78,14 @@ func TestLoad(t *testing.T) {
 		VirtualServers: []VirtualServer{{
 			Name: "web", Key: ipvs.Key{Address: addr("10.0.0.100"), Port: 80, Protocol: ipvs.TCP},
 			Scheduler: "mh", Flags: ipvs.SchedPort | ipvs.SchedFallback, Forward: ipvs.NAT, StartUp: true, Inhibit: true,
-			VirtualRouter: "web",
+			VirtualRouter: "web", Quorum: Quorum{Weight: 1},
 			RealServers: []RealServer{{
 				Name: "web1", Address: netip.MustParseAddrPort("10.0.0.21:8080"), Weight: 10,
 				Checks: []checker.Check{{Key: key, Config: checker.Config{
 					Kind: checker.HTTP, Target: netip.MustParseAddrPort("10.0.0.21:9000"),
 					Interval: 5 * time.Second, Timeout: 3 * time.Second, Retry: 4 * time.Second, Rise: 4, Fall: 5,
-					HTTP: checker.HTTPConfig{Path: "/health?full=1", Host: "www.example.com", Status: ok}, Expect: "^ok$",
+					HTTP:   checker.HTTPConfig{Method: "GET", Path: "/health?full=1", Host: "www.example.com", Status: ok, MaxBody: 1 << 20},
+					Expect: "^ok$",
 				}}},
 			}, {
 				Name: "web2", Address: netip.MustParseAddrPort("10.0.0.22:80"), Weight: 0,
@@ -98,7 +99,7 @@ func TestLoad(t *testing.T) {
 			}},
 		}, {
 			Name: "dns6", Key: ipvs.Key{Address: addr("2001:db8::100"), Port: 53, Protocol: ipvs.UDP},
-			Scheduler: "wlc", Forward: ipvs.DR,
+			Scheduler: "wlc", Forward: ipvs.DR, Quorum: Quorum{Weight: 1},
 			RealServers: []RealServer{{Name: "ns1", Address: netip.MustParseAddrPort("[2001:db8::21]:53"), Weight: 1}},
 		}},
 	}
@@ -203,6 +204,12 @@ func everywhere(block reflect.Type, value string) string {
 			}
 			if inner == reflect.TypeFor[*rawAuth]() {
 				labels = []string{` "pass"`}
+			}
+			if inner == reflect.TypeFor[*rawCheck]() {
+				labels = nil
+				for _, k := range checkKinds {
+					labels = append(labels, fmt.Sprintf(" %q", k.word))
+				}
 			}
 			for _, label := range labels {
 				fmt.Fprintf(&out, "%s%s {\n%s}\n", name, label, everywhere(inner.Elem(), value))

@@ -203,14 +203,6 @@ func parseURLPath(s string) (string, error) {
 	return s, nil
 }
 
-// parseHost accepts what may stand in a Host header.
-func parseHost(s string) (string, error) {
-	if hasBlank(s) || strings.ContainsAny(s, "/@") {
-		return "", errors.New(`takes a host name such as "www.example.com"`)
-	}
-	return s, nil
-}
-
 // parseStatus accepts a status code or a range of them.
 func parseStatus(s string) ([2]int, error) {
 	first, last, isRange := strings.Cut(s, "-")

@@ -147,9 +147,9 @@ virtual_server "web" {
   one_packet     = false            # UDP: schedule each packet (not supported yet)
   active         = "always"         # always: the standby keeps the table and the checks warm | a virtual_router's name: the service is in the table only while that one is master (not supported yet)
   start          = "down"           # down: a real server gets no traffic before its first passed check (one that the last run left up in the table stays) | up
-  panic_threshold = 0               # percent: if fewer than this part of the real servers is up, send to all and raise the alarm; 0 turns it off (not supported yet)
+  panic_threshold = 0               # percent: if fewer than this part of the real servers is up, send to all and raise the alarm; 0 turns it off
   on_failure     = "remove"         # remove | inhibit: weight 0, so that existing connections go on
-  slow_start     = "0s"             # raise the weight of a returning server over this long (not supported yet)
+  slow_start     = "0s"             # raise the weight of a returning server over this long
   drain_timeout  = "1m"             # a server taken out by the configuration or an operator keeps its connections at most this long; "0s" cuts them at once (not supported yet)
 
   persistence {                     # optional (not supported yet)
@@ -158,18 +158,19 @@ virtual_server "web" {
     engine  = ""                    # sip
   }
 
-  quorum {                          # optional (not supported yet)
+  quorum {                          # optional
     weight     = 1                  # the service is up while the weights of its up servers add up to this
-    hysteresis = 0
+    hysteresis = 0                  # less than weight: once up, it goes down below weight - hysteresis; once down, it is up from weight + hysteresis on
   }
 
-  sorry_server {                    # optional: gets the traffic while the quorum is lost (not supported yet)
-    address = "10.0.0.30:80"        # required
-    forward = "nat"
+  sorry_server {                    # optional: gets the traffic while the quorum is lost
+    address = "10.0.0.30:80"        # required; port and forward as for a real_server
+    forward = "nat"                 # default: the service's
   }
 
   # Any number of checks; all must pass. In a real_server they replace the service's. Common to all kinds: the attributes
-  # from name to via, and a tls block (see http; not supported yet), whose presence turns TLS on where the scheme does not already say so.
+  # from name to via (but port: not icmp, exec; source, via: not exec), and for tcp, http, grpc and smtp a tls block (see http),
+  # whose presence turns TLS on where the scheme does not already say so.
   check "tcp" {
     name     = "tcp"                # default: the kind; required when a kind occurs twice
     interval = "2s"
@@ -177,55 +178,55 @@ virtual_server "web" {
     rise     = 2                    # passes in a row to come back
     fall     = 3                    # failures in a row to go
     retry_interval = ""             # while a change of verdict is pending; at most the interval; default: interval
-    address  = ""                   # default: the real server's own (not supported yet)
+    address  = ""                   # default: the real server's own
     port     = 0                    # default: the real server's own
-    source   = ""                   # local address; never a virtual address unless said (not supported yet)
-    via      = "direct"             # direct: to the real server's address | path: the same way as a client's packet (DR, tunnel), so that a missing VIP on lo is found (not supported yet)
-    send     = ""                   # tcp only (not supported yet)
-    expect   = ""                   # tcp only: regular expression on what comes back (not supported yet)
+    source   = ""                   # local address; never a virtual address unless said
+    via      = "direct"             # direct: to the real server's address | path, which is not supported yet: the same way as a client's packet (DR, tunnel), so that a missing VIP on lo is found
+    send     = ""                   # tcp, udp: sent as it is, or "hex:0d0a" for bytes
+    expect   = ""                   # regular expression on what comes back
   }
   check "http" {
-    url      = "http://www.example.com/health"   # or path = "/health" with host = "…", scheme = "http" | "https" (not supported yet)
+    url      = "http://www.example.com/health"   # or path = "/health" with host = "…", scheme = "http" | "https"; where to connect is still the real server
     path     = "/"
     host     = ""
-    method   = "GET"                # (not supported yet)
-    headers  = {}                   # (not supported yet)
-    body     = ""                   # (not supported yet)
-    http2    = false                # (not supported yet)
+    method   = "GET"
+    headers  = {}                   # such as { Accept = "text/plain" }
+    body     = ""
+    http2    = false                # without TLS: with prior knowledge (h2c)
     status   = ["200-299"]          # codes and ranges, such as [200, "300-399"]
     expect   = ""                   # regular expression on the body
-    digest   = ""                   # sha256:… or md5:… of the body (not supported yet)
-    max_body = 1048576              # bytes read at most (not supported yet)
-    redirects = false               # (not supported yet)
-    tls {                           # (not supported yet)
+    digest   = ""                   # sha256:… or md5:… of the body
+    max_body = 1048576              # bytes read at most
+    redirects = false               # follow them, on the same server only
+    tls {
       verify      = true
-      ca          = ""
-      server_name = ""
-      certificate = ""
+      ca          = ""              # file in PEM; default: the system's
+      server_name = ""              # default: host, else the server's address
+      certificate = ""              # with key: files in PEM, our own
       key         = ""
-      min_version = "1.2"
+      min_version = "1.2"           # 1.0 | 1.1 | 1.2 | 1.3
     }
   }
-  check "dns"  {                    # (not supported yet)
-    name = "."
-    type = "SOA"
+  check "dns"  {
+    name = "."                      # that is asked for; several dns checks are told apart by transport, type and name
+    type = "SOA"                    # or a number
     expect = ""
-    transport = "udp"
+    transport = "udp"               # udp | tcp
   }
-  check "grpc" {                    # (not supported yet)
-    service = ""
+  check "grpc" {
+    service = ""                    # of grpc.health.v1; default: the server as a whole
   }
-  check "smtp" {                    # (not supported yet)
+  check "smtp" {
     helo = "localhost"
-    starttls = false
+    starttls = false                # true: go on by TLS, as a tls block says; a tls block alone: TLS from the start
   }
-  check "udp"  {                    # (not supported yet)
+  check "udp"  {
     send   = "hex:00"
-    expect = ""
+    expect = ""                     # set: an answer is required; else only a refusal by ICMP fails
   }
-  check "icmp" {}                   # (not supported yet)
-  check "exec" {                    # HOLDFAST_* in the environment; exit 0 pass, 1 fail, 2-255 pass with weight code-2 when dynamic_weight (not supported yet)
-    command = ["/usr/lib/holdfast/check-db"]
+  check "icmp" {}
+  check "exec" {                    # HOLDFAST_* in the environment; exit 0 pass, 1 fail, 2-255 pass with weight code-2 when dynamic_weight
+    command = ["/usr/lib/holdfast/check-db"]   # required; no shell
     dynamic_weight = false
     user    = "nobody"
   }

@@ -49,8 +49,21 @@ notify {
 }
 virtual_server "web" {
   address = "10.0.0.100:80"
+  sorry_server {
+    address = "10.0.0.30:80"
+  }
   check "tcp" {}
-  check "http" {}
+  check "http" {
+    tls {}
+  }
+  check "dns" {}
+  check "grpc" {}
+  check "smtp" {}
+  check "udp" {}
+  check "icmp" {}
+  check "exec" {
+    command = ["/usr/lib/holdfast/check-db"]
+  }
   real_server "web1" {
     address = "10.0.0.21:80"
   }
@@ -76,6 +89,9 @@ func readReference(t *testing.T) (src []byte, raw *rawConfig) {
 
 func TestReferenceHasTheDefaults(t *testing.T) {
 	_, raw := readReference(t)
+	for _, c := range raw.VirtualServers[0].Checks {
+		c.URL = nil // an example, in the place of path and host
+	}
 	b := newBuilder()
 	b.config(raw)
 	want, diags := LoadBytes("minimal.hcl", []byte(minimal))
@@ -93,7 +109,7 @@ func TestReferenceHasTheDefaults(t *testing.T) {
 }
 
 // contradictions are the errors that reference.hcl has because it shows everything at once.
-var contradictions = []string{"VRRPv3 has no authentication", "Duplicate auth block", "Invalid members"}
+var contradictions = []string{"VRRPv3 has no authentication", "Duplicate auth block", "Invalid members", "Said twice", "Contradictory tls"}
 
 // TestReferenceMarks holds the lines marked "(not supported yet)" against those that are refused.
 func TestReferenceMarks(t *testing.T) {

@@ -6,7 +6,7 @@ import "github.com/hashicorp/hcl/v2"
 
 // The raw layer: the whole language as the files say it, without defaults. A field tagged `served:"no"` belongs to the
 // language but not to this version; giving it is refused, never ignored. In a check or auth block, `of` lists the kinds that
-// have the argument (absent: all) and `served` may name the kinds for which it is served.
+// have the argument or block (absent: all).
 
 type rawConfig struct {
 	Include        *hcl.Attribute      `hcl:"include,optional" served:"no"`
@@ -195,17 +195,29 @@ type rawVirtualServer struct {
 	OnePacket      *hcl.Attribute `hcl:"one_packet,optional" served:"no"`
 	Active         *hcl.Attribute `hcl:"active,optional" served:"no"`
 	Start          *hcl.Attribute `hcl:"start,optional"`
-	PanicThreshold *hcl.Attribute `hcl:"panic_threshold,optional" served:"no"`
+	PanicThreshold *hcl.Attribute `hcl:"panic_threshold,optional"`
 	OnFailure      *hcl.Attribute `hcl:"on_failure,optional"`
-	SlowStart      *hcl.Attribute `hcl:"slow_start,optional" served:"no"`
+	SlowStart      *hcl.Attribute `hcl:"slow_start,optional"`
 	DrainTimeout   *hcl.Attribute `hcl:"drain_timeout,optional" served:"no"`
 
 	Persistence []*rawBlock      `hcl:"persistence,block" served:"no"`
-	Quorum      []*rawBlock      `hcl:"quorum,block" served:"no"`
-	SorryServer []*rawBlock      `hcl:"sorry_server,block" served:"no"`
+	Quorum      *rawQuorum       `hcl:"quorum,block"`
+	SorryServer *rawSorryServer  `hcl:"sorry_server,block"`
 	Checks      []*rawCheck      `hcl:"check,block"`
 	RealServers []*rawRealServer `hcl:"real_server,block"`
 	Dynamic     []*rawNamed      `hcl:"dynamic,block" served:"no"`
+}
+
+type rawQuorum struct {
+	Range      hcl.Range      `hcl:",def_range"`
+	Weight     *hcl.Attribute `hcl:"weight,optional"`
+	Hysteresis *hcl.Attribute `hcl:"hysteresis,optional"`
+}
+
+type rawSorryServer struct {
+	Range   hcl.Range      `hcl:",def_range"`
+	Address *hcl.Attribute `hcl:"address,optional"`
+	Forward *hcl.Attribute `hcl:"forward,optional"`
 }
 
 type rawRealServer struct {
@@ -225,7 +237,8 @@ type rawRealServer struct {
 	Dynamic []*rawNamed `hcl:"dynamic,block" served:"no"`
 }
 
-// rawCheck holds the arguments of every kind of check, so that one given to the wrong kind is named as such.
+// rawCheck holds the arguments of every kind of check, so that one given to the wrong kind is named as such. The name of a
+// DNS check is what it asks for.
 type rawCheck struct {
 	Kind      string    `hcl:"kind,label"`
 	KindRange hcl.Range `hcl:"kind,label_range"`
@@ -237,35 +250,45 @@ type rawCheck struct {
 	Rise          *hcl.Attribute `hcl:"rise,optional"`
 	Fall          *hcl.Attribute `hcl:"fall,optional"`
 	RetryInterval *hcl.Attribute `hcl:"retry_interval,optional"`
-	Address       *hcl.Attribute `hcl:"address,optional" served:"no"`
-	Port          *hcl.Attribute `hcl:"port,optional"`
-	Source        *hcl.Attribute `hcl:"source,optional" served:"no"`
-	Via           *hcl.Attribute `hcl:"via,optional" served:"no"`
+	Address       *hcl.Attribute `hcl:"address,optional"`
+	Port          *hcl.Attribute `hcl:"port,optional" of:"tcp http dns grpc smtp udp"`
+	Source        *hcl.Attribute `hcl:"source,optional" of:"tcp http dns grpc smtp udp icmp"`
+	Via           *hcl.Attribute `hcl:"via,optional" of:"tcp http dns grpc smtp udp icmp"`
 
-	Path   *hcl.Attribute `hcl:"path,optional" of:"http"`
-	Host   *hcl.Attribute `hcl:"host,optional" of:"http"`
-	Status *hcl.Attribute `hcl:"status,optional" of:"http"`
-	Expect *hcl.Attribute `hcl:"expect,optional" of:"tcp http dns udp" served:"http"`
+	Send          *hcl.Attribute `hcl:"send,optional" of:"tcp udp"`
+	Expect        *hcl.Attribute `hcl:"expect,optional" of:"tcp http dns udp"`
+	URL           *hcl.Attribute `hcl:"url,optional" of:"http"`
+	Scheme        *hcl.Attribute `hcl:"scheme,optional" of:"http"`
+	Path          *hcl.Attribute `hcl:"path,optional" of:"http"`
+	Host          *hcl.Attribute `hcl:"host,optional" of:"http"`
+	Method        *hcl.Attribute `hcl:"method,optional" of:"http"`
+	Headers       *hcl.Attribute `hcl:"headers,optional" of:"http"`
+	Body          *hcl.Attribute `hcl:"body,optional" of:"http"`
+	HTTP2         *hcl.Attribute `hcl:"http2,optional" of:"http"`
+	Status        *hcl.Attribute `hcl:"status,optional" of:"http"`
+	Digest        *hcl.Attribute `hcl:"digest,optional" of:"http"`
+	MaxBody       *hcl.Attribute `hcl:"max_body,optional" of:"http"`
+	Redirects     *hcl.Attribute `hcl:"redirects,optional" of:"http"`
+	Type          *hcl.Attribute `hcl:"type,optional" of:"dns"`
+	Transport     *hcl.Attribute `hcl:"transport,optional" of:"dns"`
+	Service       *hcl.Attribute `hcl:"service,optional" of:"grpc"`
+	HELO          *hcl.Attribute `hcl:"helo,optional" of:"smtp"`
+	StartTLS      *hcl.Attribute `hcl:"starttls,optional" of:"smtp"`
+	Command       *hcl.Attribute `hcl:"command,optional" of:"exec"`
+	DynamicWeight *hcl.Attribute `hcl:"dynamic_weight,optional" of:"exec"`
+	User          *hcl.Attribute `hcl:"user,optional" of:"exec"`
 
-	Send          *hcl.Attribute `hcl:"send,optional" of:"tcp udp" served:"no"`
-	URL           *hcl.Attribute `hcl:"url,optional" of:"http" served:"no"`
-	Scheme        *hcl.Attribute `hcl:"scheme,optional" of:"http" served:"no"`
-	Method        *hcl.Attribute `hcl:"method,optional" of:"http" served:"no"`
-	Headers       *hcl.Attribute `hcl:"headers,optional" of:"http" served:"no"`
-	Body          *hcl.Attribute `hcl:"body,optional" of:"http" served:"no"`
-	HTTP2         *hcl.Attribute `hcl:"http2,optional" of:"http" served:"no"`
-	Digest        *hcl.Attribute `hcl:"digest,optional" of:"http" served:"no"`
-	MaxBody       *hcl.Attribute `hcl:"max_body,optional" of:"http" served:"no"`
-	Redirects     *hcl.Attribute `hcl:"redirects,optional" of:"http" served:"no"`
-	Type          *hcl.Attribute `hcl:"type,optional" of:"dns" served:"no"`
-	Transport     *hcl.Attribute `hcl:"transport,optional" of:"dns" served:"no"`
-	Service       *hcl.Attribute `hcl:"service,optional" of:"grpc" served:"no"`
-	HELO          *hcl.Attribute `hcl:"helo,optional" of:"smtp" served:"no"`
-	StartTLS      *hcl.Attribute `hcl:"starttls,optional" of:"smtp" served:"no"`
-	Command       *hcl.Attribute `hcl:"command,optional" of:"exec" served:"no"`
-	DynamicWeight *hcl.Attribute `hcl:"dynamic_weight,optional" of:"exec" served:"no"`
-	User          *hcl.Attribute `hcl:"user,optional" of:"exec" served:"no"`
-
-	TLS     []*rawBlock `hcl:"tls,block" served:"no"`
+	TLS     *rawTLS     `hcl:"tls,block" of:"tcp http grpc smtp"`
 	Dynamic []*rawNamed `hcl:"dynamic,block" served:"no"`
+}
+
+type rawTLS struct {
+	Type hcl.Range `hcl:",type_range"`
+
+	Verify      *hcl.Attribute `hcl:"verify,optional"`
+	CA          *hcl.Attribute `hcl:"ca,optional"`
+	ServerName  *hcl.Attribute `hcl:"server_name,optional"`
+	Certificate *hcl.Attribute `hcl:"certificate,optional"`
+	Key         *hcl.Attribute `hcl:"key,optional"`
+	MinVersion  *hcl.Attribute `hcl:"min_version,optional"`
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/holdfast-lb/holdfast/ipvs"
 )
 
@@ -36,6 +37,7 @@ var schedulerFlags = []choice[schedulerFlag]{
 }
 
 func (b *builder) virtualServer(raw *rawVirtualServer) VirtualServer {
+	found := len(b.diags)
 	b.name("virtual_server", "", raw.Name, raw.NameRange)
 	if raw.Fwmark == nil {
 		b.require(raw.Range, "address", raw.Address)
@@ -52,17 +54,25 @@ func (b *builder) virtualServer(raw *rawVirtualServer) VirtualServer {
 		Forward:   read(b, raw.Forward, ipvs.NAT, oneOf(forwards)),
 		StartUp:   read(b, raw.Start, false, oneOf(starts)),
 		Inhibit:   read(b, raw.OnFailure, false, oneOf(onFailures)),
+
+		PanicThreshold: read(b, raw.PanicThreshold, 0, whole(0, 100)),
+		SlowStart:      read(b, raw.SlowStart, 0, duration(0, maxInterval, 1)),
+		Quorum:         b.quorum(raw.Quorum),
 	}
 	if address.IsValid() && s.Key.Protocol != 0 {
 		b.unique("service", "", s.Key.String(), raw.Address.Expr.Range())
 	}
 	s.Flags = b.flags(raw, s.Scheduler)
-	checks := b.checks(raw.Checks)
+	checks := b.checks(raw.Checks, s.Key.Address)
 	for _, r := range raw.RealServers {
 		s.RealServers = append(s.RealServers, b.realServer(r, raw, s, checks))
 	}
 	if len(raw.RealServers) == 0 && len(raw.Dynamic) == 0 {
 		b.warn(raw.Range, "No real server", "The service refuses every connection until it has a real_server.")
+	}
+	s.Sorry = b.sorryServer(raw.SorryServer, raw, s)
+	if !b.diags[found:].HasErrors() {
+		b.lintService(raw, s)
 	}
 	return s
 }
@@ -94,10 +104,10 @@ func (b *builder) realServer(raw *rawRealServer, service *rawVirtualServer, s Vi
 		Weight:  uint32(read(b, raw.Weight, 1, whole(0, 65535))),
 	}
 	if r.Address.Addr().IsValid() {
-		r.Address = b.serverAddress(raw, scope, s, r.Address)
+		r.Address = b.serverAddress(raw.Address, scope, s, s.Forward, r.Address)
 	}
 	if len(raw.Checks) > 0 {
-		checks = b.checks(raw.Checks)
+		checks = b.checks(raw.Checks, s.Key.Address)
 	}
 	for _, c := range checks {
 		r.Checks = append(r.Checks, c.of(s.Name, r))
@@ -105,9 +115,9 @@ func (b *builder) realServer(raw *rawRealServer, service *rawVirtualServer, s Vi
 	return r
 }
 
-// serverAddress fills in the port and holds the address against the service's.
-func (b *builder) serverAddress(raw *rawRealServer, scope string, s VirtualServer, a netip.AddrPort) netip.AddrPort {
-	at := raw.Address.Expr.Range()
+// serverAddress fills in the port of a server and holds the address, as given, against the service's.
+func (b *builder) serverAddress(given *hcl.Attribute, scope string, s VirtualServer, forward ipvs.Forward, a netip.AddrPort) netip.AddrPort {
+	at := given.Expr.Range()
 	if !s.Key.Address.IsValid() {
 		return a // the service's fault, reported there
 	}
@@ -117,7 +127,7 @@ func (b *builder) serverAddress(raw *rawRealServer, scope string, s VirtualServe
 	if a.Addr().Is4() != s.Key.Address.Is4() {
 		b.invalid("address", at, fmt.Errorf(
 			"takes an address of the service's family (%s): %s cannot translate between IPv4 and IPv6",
-			s.Key.Address, strings.ToUpper(s.Forward.String())))
+			s.Key.Address, strings.ToUpper(forward.String())))
 		return a
 	}
 	if a == netip.AddrPortFrom(s.Key.Address, s.Key.Port) {
@@ -125,7 +135,7 @@ func (b *builder) serverAddress(raw *rawRealServer, scope string, s VirtualServe
 			"takes another address than the service's own, %s: connections and checks would come back to the service", a))
 		return a
 	}
-	if s.Forward == ipvs.DR && a.Port() != s.Key.Port {
+	if forward == ipvs.DR && a.Port() != s.Key.Port {
 		b.invalid("address", at, fmt.Errorf(
 			`takes the service's port, %d: DR leaves the IP packet unchanged, so it cannot map ports; forward = "nat" can`,
 			s.Key.Port))

@@ -28,7 +28,7 @@ virtual_server "a" {
       /* error: Invalid status: status takes codes from 100 to 599 such as "200" or "200-299", not "200-600". */ "200-600",
     ]
   }
-  check /* error: Invalid check: check takes one of tcp, http, not "htpp"; did you mean "http"? */ "htpp" {
+  check /* error: Invalid check: check takes one of tcp, http, dns, grpc, smtp, udp, icmp, exec, not "htpp"; did you mean "http"? */ "htpp" {
     interval = "1s"
   }
   real_server "web1" {

@@ -11,13 +11,9 @@ virtual_server "web" {
   forward   = /* error: Not supported yet: "tunnel" is not supported yet. */ "tunnel"
   /* error: Not supported yet: The argument "one_packet" is not supported yet. */ one_packet = false
   /* error: Not supported yet: The argument "active" is not supported yet. */ active = "always"
-  /* error: Not supported yet: The argument "panic_threshold" is not supported yet. */ panic_threshold = 0
-  /* error: Not supported yet: The argument "slow_start" is not supported yet. */ slow_start = "0s"
   /* error: Not supported yet: The argument "drain_timeout" is not supported yet. */ drain_timeout = "1m"
 
   /* error: Not supported yet: Blocks of type "persistence" are not supported yet. */ persistence {}
-  /* error: Not supported yet: Blocks of type "quorum" are not supported yet. */ quorum {}
-  /* error: Not supported yet: Blocks of type "sorry_server" are not supported yet. */ sorry_server {}
   /* error: Not supported yet: Blocks of type "dynamic" are not supported yet. */ dynamic "real_server" {}
 
   real_server "web1" {

@@ -1,0 +1,93 @@
+virtual_server "single" {
+  address         = "10.0.0.100:80"
+  panic_threshold = /* warning: Checks without effect: The only real server gets traffic also while it is down. */ 1
+  check "tcp" {}
+  real_server "web1" {
+    address = "10.0.0.21"
+  }
+}
+virtual_server "three" {
+  address         = "10.0.0.100:81"
+  panic_threshold = /* warning: Checks without effect: While one of 3 real servers is down, 66 % are up, fewer than 67 %: all get traffic, so that none is ever taken out. Write 66 or less. */ 67
+  check "tcp" {}
+  real_server "web1" {
+    address = "10.0.0.21"
+  }
+  real_server "web2" {
+    address = "10.0.0.22"
+  }
+  real_server "web3" {
+    address = "10.0.0.23"
+  }
+}
+virtual_server "two" {
+  address         = "10.0.0.100:82"
+  panic_threshold = 50
+  slow_start      = "30s"
+  on_failure      = "inhibit"
+  check "tcp" {}
+  real_server "web1" {
+    address = "10.0.0.21"
+  }
+  real_server "web2" {
+    address = "10.0.0.22"
+  }
+}
+virtual_server "unchecked" {
+  address         = "10.0.0.100:83"
+  panic_threshold = /* warning: No effect: Without a check every real server is up all the time. */ 50
+  slow_start      = /* warning: No effect: Without a check every real server is up all the time. */ "30s"
+  real_server "web1" {
+    address = "10.0.0.21"
+  }
+}
+virtual_server "drained" { # whoever sets a weight to 0 may know that the quorum is lost
+  address = "10.0.0.100:84"
+  quorum {
+    weight = /* warning: Quorum out of reach: The weights of all real servers add up to 1, less than 2: the service is never up. */ 2
+  }
+  real_server "web1" {
+    address = "10.0.0.21"
+  }
+  real_server "web2" {
+    address = "10.0.0.22"
+    weight  = 0
+  }
+}
+virtual_server "dynamic" { # weights that checks set
+  address = "10.0.0.100:85"
+  quorum {
+    weight     = 3
+    hysteresis = /* warning: Quorum out of reach: The weights of all real servers add up to 4, less than weight + hysteresis, 5: once lost, the quorum does not come back. */ 2
+  }
+  check "exec" {
+    command        = ["/bin/true"]
+    dynamic_weight = true
+  }
+  real_server "web1" {
+    address = "10.0.0.21"
+    weight  = 4
+  }
+}
+virtual_server "body" {
+  address = "10.0.0.100:86"
+  check "http" {
+    name   = "head-expect"
+    method = "HEAD"
+    expect = /* warning: Nothing to match: The answer to a HEAD request has no body: expect sees an empty one. */ "ok"
+    digest = ""
+  }
+  check "http" {
+    name   = "head-digest"
+    method = "HEAD"
+    digest = /* warning: Nothing to match: The answer to a HEAD request has no body: digest sees an empty one. */ "md5:d41d8cd98f00b204e9800998ecf8427e"
+  }
+  check "http" {
+    name   = "both"
+    expect = /* warning: No effect: digest allows one body only: expect says nothing more. */ "ok"
+    digest = "sha256:2689367B205C16CE32ED4200942B8B8B1E262DFC70D9BC9FBC77C49699A4F1DF"
+  }
+  real_server "web1" {
+    address = "10.0.0.21"
+  }
+}
