@@ -10,10 +10,11 @@ import (
 
 // dial connects to the target of a check over TCP, from its source.
 func dial(ctx context.Context, c *Config) (net.Conn, error) {
-	// Not DialTCP: that binds before it connects, and then all targets share one range of local ports.
+	// Not DialTCP: that always binds before it connects, and then all targets share one range of local ports.
 	d := net.Dialer{KeepAlive: -1}
 	if c.Source.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.Source, 0))
+		d.Control = portLater
 	}
 	return d.DialContext(ctx, "tcp", c.Target.String())
 }

@@ -200,7 +200,7 @@ func TestTCP(t *testing.T) {
 func TestTCPAcceptedThenReset(t *testing.T) {
 	hang := make(chan struct{})
 	addr := serve(t, func(c *net.TCPConn) { reset(c); _ = c.Close(); close(hang) })
-	fd, err := connect(addr)
+	fd, err := connect(addr, netip.Addr{})
 	if err != nil && err != unix.EINPROGRESS {
 		t.Fatal(err)
 	}

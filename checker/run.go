@@ -13,7 +13,7 @@ import (
 
 // Run runs the checks until ctx ends, and returns nil then. It returns an error if it cannot begin. It is called once.
 func (s *Set) Run(ctx context.Context) error {
-	r := &run{Set: s, ctx: ctx}
+	r := &run{Set: s, ctx: ctx, local: local{virtual: s.virtual}}
 	defer r.wg.Wait()
 	if s.probe == nil {
 		d, err := newDialer()
@@ -35,6 +35,7 @@ type run struct {
 	ctx    context.Context // every probe ends with it
 	wg     sync.WaitGroup
 	dialer *dialer // nil: a test probes
+	local  local
 
 	// Used again and again.
 	late []time.Duration
@@ -151,13 +152,18 @@ func (r *run) start(e *entry) {
 		r.deadlines.add(e, e.started+e.config.Timeout)
 	}
 	r.mu.Unlock()
+	source := e.config.Source
+	if !source.IsValid() {
+		source = r.local.source(e.target.Addr(), e.started, r.changes.Load())
+	}
 	if tcp {
-		if res, done := r.dialer.start(e); done {
+		if res, done := r.dialer.start(e, source); done {
 			r.finish(outcome{entry: e, res: res, end: time.Now()})
 		}
 		return
 	}
 	c := e.whole()
+	c.Source = source
 	probe, err := r.probeOf(&c)
 	if err != nil {
 		r.finish(outcome{entry: e, res: localFault(reasonInvalid, err), end: started})
@@ -206,6 +212,9 @@ func (r *run) report(out []outcome) {
 // finish records the result of a check, tells it, and schedules the next run.
 func (r *run) finish(o outcome) {
 	e, now := o.entry, o.end.Sub(r.base)
+	if r.probe == nil {
+		o.res = r.local.judge(o.res, e.target.Addr(), e.started, now)
+	}
 	r.mu.Lock()
 	e.running = false
 	r.lane(e).running--

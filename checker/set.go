@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,10 @@ import (
 type Options struct {
 	Concurrency int // checks in flight that hold a goroutine: all but TCP, which take 4096; 0: 1024
 	Log         *slog.Logger
+
+	// Virtual reports an address that moves between directors: no check is sent from it that has no Source. Nil: none is.
+	// It is asked seldom, for AddressesChanged tells when to ask again.
+	Virtual func(netip.Addr) bool
 
 	// OnChange and OnResult are called one at a time, in order, and must not block. They may call Apply and Snapshot.
 	OnChange func(Change)         // each change of verdict; the first one, too
@@ -39,6 +44,8 @@ type Set struct {
 	onChange func(Change)
 	onResult func(Status, Result)
 	onLate   func(time.Duration)
+	virtual  func(netip.Addr) bool
+	changes  atomic.Uint64 // of addresses and checks
 	base     time.Time
 	probe    func(*Config) Probe // of a test; nil: the real ones
 
@@ -79,6 +86,7 @@ func NewSet(o Options) *Set {
 		onChange:   o.OnChange,
 		onResult:   o.OnResult,
 		onLate:     o.OnLate,
+		virtual:    o.Virtual,
 		base:       time.Now(),
 		wake:       make(chan struct{}, 1),
 		done:       make(chan []outcome),
@@ -135,6 +143,7 @@ func (s *Set) Apply(checks []Check) {
 		s.drop(m)
 	}
 	s.configs, s.applied = configs, true
+	s.changes.Add(1) // so that what is known of targets that are gone is forgotten
 	s.checkFirstRound()
 	select {
 	case s.wake <- struct{}{}:
@@ -205,6 +214,9 @@ func (s *Set) drop(m *member) {
 	}
 	s.setFault(e, "")
 }
+
+// AddressesChanged says that the addresses of this host have, or which of them are virtual. It does not block.
+func (s *Set) AddressesChanged() { s.changes.Add(1) }
 
 // Snapshot returns the state of all checks, in the order of Apply.
 func (s *Set) Snapshot() []Status {

@@ -56,11 +56,11 @@ func (d *dialer) close() {
 	clear(d.inFlight)
 }
 
-// start begins to connect to the entry's target. When that is decided at once, most often by a local fault, done is
+// start begins to connect to the entry's target from a source; invalid: whichever. When that is decided at once, most often by a local fault, done is
 // true and res the result; else run reports it, unless expire comes first.
-func (d *dialer) start(e *entry) (res Result, done bool) {
+func (d *dialer) start(e *entry, source netip.Addr) (res Result, done bool) {
 	target := e.target
-	fd, err := connect(target)
+	fd, err := connect(target, source)
 	if err == nil || err == unix.EINPROGRESS {
 		if err == nil {
 			defer unix.Close(fd)
@@ -87,7 +87,7 @@ func (d *dialer) start(e *entry) (res Result, done bool) {
 
 // connect returns a descriptor unless none could be had (-1), and nil, EINPROGRESS or the error of the connect.
 // SO_LINGER 0 makes close send RST, so that no local port stays behind in TIME_WAIT.
-func connect(target netip.AddrPort) (fd int, err error) {
+func connect(target netip.AddrPort, source netip.Addr) (fd int, err error) {
 	family, sa, err := sockaddr(target)
 	if err != nil {
 		return -1, err
@@ -99,7 +99,37 @@ func connect(target netip.AddrPort) (fd int, err error) {
 	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
 		return fd, err
 	}
+	if source.IsValid() {
+		if err := bind(fd, source); err != nil {
+			return fd, fmt.Errorf("bind to %v: %w", source, err)
+		}
+	}
 	return fd, unix.Connect(fd, sa)
+}
+
+// bind sets the source address of a socket, and no port.
+func bind(fd int, source netip.Addr) error {
+	if err := noPort(fd); err != nil {
+		return err
+	}
+	_, sa, err := sockaddr(netip.AddrPortFrom(source, 0))
+	if err != nil {
+		return err
+	}
+	return unix.Bind(fd, sa)
+}
+
+// noPort leaves the port of a socket that is bound to the connect, so that not all targets share one range of ports.
+func noPort(fd int) error {
+	return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+}
+
+// portLater is noPort for a net.Dialer.
+func portLater(_, _ string, c syscall.RawConn) (err error) {
+	if cerr := c.Control(func(fd uintptr) { err = noPort(int(fd)) }); cerr != nil {
+		return cerr
+	}
+	return err
 }
 
 func sockaddr(target netip.AddrPort) (family int, sa unix.Sockaddr, err error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ func TestExpireAsksOnceMore(t *testing.T) {
 		{"no answer", Config{Target: blackhole(t)}, "timeout"},
 	} {
 		e := &entry{target: tc.config.Target}
-		if res, done := d.start(e); done { // nothing runs d, so only a result at once is one
+		if res, done := d.start(e, netip.Addr{}); done { // nothing runs d, so only a result at once is one
 			if res.Reason != tc.reason {
 				t.Errorf("%s, at once: got %q, want %q", tc.name, res.Reason, tc.reason)
 			}
@@ -178,7 +179,7 @@ func TestStaleEvent(t *testing.T) {
 	live := &entry{target: serve(t, silent)}
 	hung := &entry{target: blackhole(t)}
 	for range 100 { // others may take the descriptor
-		if res, done := d.start(live); done {
+		if res, done := d.start(live, netip.Addr{}); done {
 			t.Fatalf("live: got %v at once", res.Err)
 		}
 		poll := []unix.PollFd{{Fd: int32(d.fd), Events: unix.POLLIN}}
@@ -192,7 +193,7 @@ func TestStaleEvent(t *testing.T) {
 		if _, done := d.expire(live); !done {
 			t.Fatal("live: not expired")
 		}
-		if res, done := d.start(hung); done {
+		if res, done := d.start(hung, netip.Addr{}); done {
 			t.Fatalf("hung: got %v at once", res.Err)
 		}
 		same := hung.fd == live.fd

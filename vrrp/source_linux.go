@@ -70,3 +70,11 @@ func (n *Network) isVirtual(c Config, a netip.Addr) bool {
 	defer n.mu.Unlock()
 	return n.virtual[a] || slices.ContainsFunc(c.All(), func(v Address) bool { return v.Prefix.Addr() == a })
 }
+
+// IsVirtual reports whether a virtual router of this process has installed an address, or is about to. Watch tells of each
+// change.
+func (n *Network) IsVirtual(a netip.Addr) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.virtual[a]
+}

@@ -33,7 +33,9 @@ type Options struct {
 	Level *slog.LevelVar
 	// Host and Dial are the network that the election uses.
 	Host vrrp.Host
-	Dial func(vrrp.Config) (vrrp.Conn, error)
+	// Virtual reports an address that a virtual router of this process has installed; nil: none is known.
+	Virtual func(netip.Addr) bool
+	Dial    func(vrrp.Config) (vrrp.Conn, error)
 	// OpenTable opens the kernel's IPVS table.
 	OpenTable func(context.Context) (ipvs.Table, error)
 	Version   Version
@@ -125,6 +127,8 @@ func New(o Options) *Director {
 		Log:      o.Log,
 		OnChange: func(c checker.Change) { d.inbox.put(c) },
 		OnResult: d.metrics.observeCheck,
+		OnLate:   func(late time.Duration) { d.metrics.checkLate.Observe(late.Seconds()) },
+		Virtual:  o.Virtual,
 	})
 	d.trackers = track.NewSet(track.Options{Log: o.Log, OnChange: func(track.Status) { d.inbox.put(trackerChanged{}) }})
 	d.notifier = notify.New(notify.Options{Log: o.Log, OnResult: d.metrics.notified})
@@ -175,6 +179,7 @@ func (d *Director) Run(outer context.Context) error {
 	start(d.trackers.Run)
 	d.adopt(inner)
 	wg.Go(func() { keepState(inner, d.cfg.Director.StateDir, d.states, d.log) })
+	defer d.o.Host.Watch(d.checks.AddressesChanged)()
 	start(d.checks.Run)
 	start(d.table.Run)
 	wg.Go(func() { serveControl(inner, d, control) })

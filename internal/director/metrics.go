@@ -24,6 +24,7 @@ type metrics struct {
 	drift       *prometheus.CounterVec
 	reconcile   prometheus.Histogram
 	check       prometheus.Histogram
+	checkLate   prometheus.Histogram
 	late        *prometheus.HistogramVec
 	notify      *prometheus.CounterVec
 	reloadOK    prometheus.Gauge
@@ -45,7 +46,10 @@ func newMetrics(d *Director) *metrics {
 		reconcile: prometheus.NewHistogram(histogram("holdfast_ipvs_reconcile_duration_seconds",
 			"Time to make the IPVS table as wanted, or to find that it is.")),
 		check: prometheus.NewHistogram(histogram("holdfast_check_duration_seconds", "Time that checks took.")),
-		late:  prometheus.NewHistogramVec(latenessHistogram, []string{"virtual_router"}),
+		checkLate: prometheus.NewHistogram(latenessHistogram("holdfast_check_lateness_seconds",
+			"How late checks began. One that was left out for being too late counts, too.")),
+		late: prometheus.NewHistogramVec(latenessHistogram("holdfast_virtual_router_lateness_seconds",
+			"How late the timers of the election fired."), []string{"virtual_router"}),
 		notify: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_notify_total", Help: "Events at each notify block, by how they ended.",
 		}, []string{"result"}),
@@ -56,7 +60,7 @@ func newMetrics(d *Director) *metrics {
 			Name: "holdfast_config_last_reload_success_timestamp_seconds", Help: "When a configuration was taken last.",
 		}),
 	}
-	m.registry.MustRegister(m.transitions, m.operations, m.drift, m.reconcile, m.check, m.late, m.notify, m.reloadOK, m.reloadTime,
+	m.registry.MustRegister(m.transitions, m.operations, m.drift, m.reconcile, m.check, m.checkLate, m.late, m.notify, m.reloadOK, m.reloadTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), stateCollector{d})
 	for _, k := range ipvs.Kinds() { // zeros from the start
 		m.operations.WithLabelValues(label(k), "done")
@@ -79,11 +83,11 @@ func histogram(name, help string) prometheus.HistogramOpts {
 }
 
 // latenessHistogram begins where a timer is as good as on time.
-var latenessHistogram = func() prometheus.HistogramOpts {
-	o := histogram("holdfast_virtual_router_lateness_seconds", "How late the timers of the election fired.")
+func latenessHistogram(name, help string) prometheus.HistogramOpts {
+	o := histogram(name, help)
 	o.Buckets = append([]float64{.0001, .00025}, o.Buckets...)
 	return o
-}()
+}
 
 func label(k ipvs.Kind) string { return strings.ReplaceAll(k.String(), " ", "_") }
 
