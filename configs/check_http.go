@@ -71,7 +71,7 @@ func (b *builder) location(raw *rawCheck, c *check) {
 	case secure && !c.config.TLS.On:
 		c.config.TLS = b.tls(&rawTLS{})
 	case !secure && c.config.TLS.On && scheme != nil:
-		b.fail(raw.TLS.Type, "Contradictory tls",
+		b.fail(raw.TLS.Type, contradictory,
 			fmt.Sprintf(`%s says http: write https to ask by TLS, or remove the tls block.`, scheme.Name))
 	}
 }

@@ -39,6 +39,9 @@ func (b *builder) arguments(raw *rawCheck, c *check) {
 			Type: read(b, raw.Type, dnsType("SOA"), dnsTypeOf),
 			TCP:  read(b, raw.Transport, false, oneOf(transports)),
 		}
+		if c.config.TLS.On && !c.config.DNS.TCP {
+			b.fail(raw.TLS.Type, contradictory, `DNS over UDP has no TLS: write transport = "tcp", and the port, 853 as a rule.`)
+		}
 		expect()
 	case checker.GRPC:
 		c.config.GRPCService = read(b, raw.Service, "", matching(parseGRPCService))

@@ -15,6 +15,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
+// contradictory is the summary of an error about a tls block where something else says that there is no TLS.
+const contradictory = "Contradictory tls"
+
 var tlsVersions = []choice[uint16]{
 	{word: "1.0", value: tls.VersionTLS10}, {word: "1.1", value: tls.VersionTLS11},
 	{word: "1.2", value: tls.VersionTLS12}, {word: "1.3", value: tls.VersionTLS13},

@@ -67,9 +67,20 @@ func (b *builder) lintService(raw *rawVirtualServer, s VirtualServer) {
 			"While one of %d real servers is down, %d %% are up, fewer than %d %%: all get traffic, so that none is ever taken out. "+
 				"Write %d or less.", n, up, s.PanicThreshold, up))
 	}
-	if s.SlowStart > 0 && !checked {
+	raisable := slices.ContainsFunc(s.RealServers, func(r RealServer) bool { return r.Weight > 1 || weighed(r) && r.Weight > 0 })
+	switch {
+	case s.SlowStart == 0:
+	case !checked:
 		b.warn(raw.SlowStart.Expr.Range(), noEffect, "Without a check every real server is up all the time.")
+	case !raisable:
+		b.warn(raw.SlowStart.Expr.Range(), noEffect,
+			"A weight is raised in steps from 1, and no real server has more: multiply all weights, by 10 for example.")
 	}
+}
+
+// weighed reports whether a check sets the weight of a server.
+func weighed(r RealServer) bool {
+	return slices.ContainsFunc(r.Checks, func(c checker.Check) bool { return c.Config.DynamicWeight })
 }
 
 // reachable reports a quorum above what the weights of all real servers add up to. That is a warning only where weights
@@ -79,8 +90,7 @@ func (b *builder) reachable(raw *rawQuorum, s VirtualServer) {
 	severity := hcl.DiagError
 	for _, r := range s.RealServers {
 		sum += r.Weight
-		dynamic := slices.ContainsFunc(r.Checks, func(c checker.Check) bool { return c.Config.DynamicWeight })
-		if r.Weight == 0 || dynamic {
+		if r.Weight == 0 || weighed(r) {
 			severity = hcl.DiagWarning
 		}
 	}

@@ -169,7 +169,7 @@ virtual_server "web" {
   }
 
   # Any number of checks; all must pass. In a real_server they replace the service's. Common to all kinds: the attributes
-  # from name to via (but port: not icmp, exec; source, via: not exec), and for tcp, http, grpc and smtp a tls block (see http),
+  # from name to via (but port: not icmp, exec; source, via: not exec), and for all but udp, icmp and exec a tls block (see http),
   # whose presence turns TLS on where the scheme does not already say so.
   check "tcp" {
     name     = "tcp"                # default: the kind; required when a kind occurs twice
@@ -211,7 +211,7 @@ virtual_server "web" {
     name = "."                      # that is asked for; several dns checks are told apart by transport, type and name
     type = "SOA"                    # or a number
     expect = ""
-    transport = "udp"               # udp | tcp
+    transport = "udp"               # udp | tcp, by TLS with a tls block
   }
   check "grpc" {
     service = ""                    # of grpc.health.v1; default: the server as a whole

@@ -278,7 +278,7 @@ type rawCheck struct {
 	DynamicWeight *hcl.Attribute `hcl:"dynamic_weight,optional" of:"exec"`
 	User          *hcl.Attribute `hcl:"user,optional" of:"exec"`
 
-	TLS     *rawTLS     `hcl:"tls,block" of:"tcp http grpc smtp"`
+	TLS     *rawTLS     `hcl:"tls,block" of:"tcp http dns grpc smtp"`
 	Dynamic []*rawNamed `hcl:"dynamic,block" served:"no"`
 }
 

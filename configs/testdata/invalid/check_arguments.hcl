@@ -8,7 +8,7 @@ virtual_server "a" {
     /* error: Unsupported argument: port belongs to check tcp, http, dns, grpc, smtp, udp, not to check "icmp". */ port = 7
     /* error: Unsupported argument: send belongs to check tcp, udp, not to check "icmp". */ send = "a"
     /* error: Unsupported argument: expect belongs to check tcp, http, dns, udp, not to check "icmp". */ expect = "a"
-    /* error: Unsupported block: tls belongs to check tcp, http, grpc, smtp, not to check "icmp". */ tls {}
+    /* error: Unsupported block: tls belongs to check tcp, http, dns, grpc, smtp, not to check "icmp". */ tls {}
   }
   check "exec" {
     command = ["/bin/true"]
@@ -19,7 +19,7 @@ virtual_server "a" {
   }
   check "udp" {
     /* error: Unsupported argument: url belongs to check http, not to check "udp". */ url = "http://a/"
-    /* error: Unsupported block: tls belongs to check tcp, http, grpc, smtp, not to check "udp". */ tls {}
+    /* error: Unsupported block: tls belongs to check tcp, http, dns, grpc, smtp, not to check "udp". */ tls {}
   }
   check "tcp" {
     /* error: Unsupported argument: scheme belongs to check http, not to check "tcp". */ scheme = "https"
@@ -42,8 +42,9 @@ virtual_server "a" {
   }
   real_server "web1" {
     address = "10.0.0.21"
-    check "dns" {
-      /* error: Unsupported block: tls belongs to check tcp, http, grpc, smtp, not to check "dns". */ tls {}
+    check "exec" {
+      command = ["/bin/true"]
+      /* error: Unsupported block: tls belongs to check tcp, http, dns, grpc, smtp, not to check "exec". */ tls {}
     }
   }
 }

@@ -19,6 +19,9 @@ virtual_server "a" {
     tls {}
     /* error: Duplicate tls block: Only one tls block is allowed. Another was defined at testdata/invalid/check_tls.hcl:19,5-8. */ tls {}
   }
+  check "dns" {
+    /* error: Contradictory tls: DNS over UDP has no TLS: write transport = "tcp", and the port, 853 as a rule. */ tls {}
+  }
   real_server "web1" {
     address = "10.0.0.21"
   }

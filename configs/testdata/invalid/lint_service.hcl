@@ -28,9 +28,22 @@ virtual_server "two" {
   check "tcp" {}
   real_server "web1" {
     address = "10.0.0.21"
+    weight  = 2
   }
   real_server "web2" {
     address = "10.0.0.22"
+  }
+}
+virtual_server "flat" {
+  address    = "10.0.0.100:87"
+  slow_start = /* warning: No effect: A weight is raised in steps from 1, and no real server has more: multiply all weights, by 10 for example. */ "30s"
+  check "tcp" {}
+  real_server "web1" {
+    address = "10.0.0.21"
+  }
+  real_server "web2" {
+    address = "10.0.0.22"
+    weight  = 0
   }
 }
 virtual_server "unchecked" {
@@ -55,7 +68,8 @@ virtual_server "drained" { # whoever sets a weight to 0 may know that the quorum
   }
 }
 virtual_server "dynamic" { # weights that checks set
-  address = "10.0.0.100:85"
+  address    = "10.0.0.100:85"
+  slow_start = "30s"
   quorum {
     weight     = 3
     hysteresis = /* warning: Quorum out of reach: The weights of all real servers add up to 4, less than weight + hysteresis, 5: once lost, the quorum does not come back. */ 2
