@@ -83,14 +83,14 @@ func weighed(r RealServer) bool {
 	return slices.ContainsFunc(r.Checks, func(c checker.Check) bool { return c.Config.DynamicWeight })
 }
 
-// reachable reports a quorum above what the weights of all real servers add up to. That is a warning only where weights
-// are not what they are meant to be, 0, or not known before a check has run.
+// reachable reports a quorum above what the weights of all real servers add up to. That is a warning only where one has
+// the weight 0, which takes a server out for a while.
 func (b *builder) reachable(raw *rawQuorum, s VirtualServer) {
 	var sum uint32
 	severity := hcl.DiagError
 	for _, r := range s.RealServers {
 		sum += r.Weight
-		if r.Weight == 0 || weighed(r) {
+		if r.Weight == 0 {
 			severity = hcl.DiagWarning
 		}
 	}
