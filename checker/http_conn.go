@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,18 +82,7 @@ func readResponse(r *bufio.Reader, req *http.Request) (*http.Response, error) {
 // on. The goroutines of net/http end with the connection.
 func (h *httpCheck) speak2(conn net.Conn, req *http.Request, body string) (resp *http.Response, done func(), res Result) {
 	ctx := req.Context()
-	given := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
-	t := &http.Transport{
-		DialContext:            given,
-		DialTLSContext:         given,
-		Protocols:              new(http.Protocols),
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeader,
-		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: max(64<<10, min(h.maxBody, 4<<20)), MaxReceiveBufferPerConnection: 4 << 20},
-	}
-	t.Protocols.SetHTTP2(true)
-	t.Protocols.SetUnencryptedHTTP2(!h.config.TLS.On)
-	cc, err := t.NewClientConn(ctx, req.URL.Scheme, h.config.Target.String())
+	cc, err := http2On(ctx, conn, req.URL.Scheme, h.config.Target, min(h.maxBody, 4<<20))
 	if err != nil {
 		return nil, func() {}, h.unreadable("send request to", err)
 	}
@@ -106,6 +96,23 @@ func (h *httpCheck) speak2(conn net.Conn, req *http.Request, body string) (resp 
 		return nil, done, h.unreadable("read response of", err)
 	}
 	return resp, done, Result{}
+}
+
+// http2On begins HTTP/2 on a connection that is secured already if the scheme is https. buffer is how many bytes the
+// server may send before they are read, at least 64 KiB.
+func http2On(ctx context.Context, conn net.Conn, scheme string, target netip.AddrPort, buffer int) (*http.ClientConn, error) {
+	given := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+	t := &http.Transport{
+		DialContext:            given,
+		DialTLSContext:         given,
+		Protocols:              new(http.Protocols),
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
+		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: max(64<<10, buffer), MaxReceiveBufferPerConnection: 4 << 20},
+	}
+	t.Protocols.SetHTTP2(true)
+	t.Protocols.SetUnencryptedHTTP2(scheme == "http")
+	return t.NewClientConn(ctx, scheme, target.String())
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}

@@ -22,6 +22,7 @@ func (s *Set) Run(ctx context.Context) error {
 		}
 		defer d.close()
 		r.dialer = d
+		defer r.pinger.close()
 		r.wg.Go(func() { d.run(r.report) })
 	}
 	r.loop()
@@ -36,6 +37,9 @@ type run struct {
 	wg     sync.WaitGroup
 	dialer *dialer // nil: a test probes
 	local  local
+
+	pinger   pinger
+	programs programs
 
 	// Used again and again.
 	late []time.Duration
@@ -148,6 +152,10 @@ func (r *run) start(e *entry) {
 	r.mu.Lock()
 	tcp := r.lane(e) == &r.tcp
 	e.started = started.Sub(r.base)
+	var first Key // of those that it runs for
+	if !e.gone() {
+		first = e.members[0].key
+	}
 	if tcp {
 		r.deadlines.add(e, e.started+e.config.Timeout)
 	}
@@ -164,7 +172,7 @@ func (r *run) start(e *entry) {
 	}
 	c := e.whole()
 	c.Source = source
-	probe, err := r.probeOf(&c)
+	probe, err := r.probeOf(first, &c)
 	if err != nil {
 		r.finish(outcome{entry: e, res: localFault(reasonInvalid, err), end: started})
 		return
@@ -179,7 +187,7 @@ func (r *run) start(e *entry) {
 	})
 }
 
-func (r *run) probeOf(c *Config) (Probe, error) {
+func (r *run) probeOf(k Key, c *Config) (Probe, error) {
 	if r.probe != nil {
 		return r.probe(c), nil
 	}
@@ -194,6 +202,18 @@ func (r *run) probeOf(c *Config) (Probe, error) {
 		return newTCP(c, expect)
 	case HTTP:
 		return newHTTP(c, expect)
+	case DNS:
+		return newDNS(c, expect)
+	case GRPC:
+		return newGRPC(c)
+	case SMTP:
+		return newSMTP(c)
+	case UDP:
+		return newUDP(c, expect)
+	case ICMP:
+		return r.pinger.newICMP(c)
+	case Exec:
+		return r.programs.newExec(k, c)
 	}
 	return nil, fmt.Errorf("kind %d: unknown", c.Kind)
 }

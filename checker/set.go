@@ -129,8 +129,11 @@ func (s *Set) Apply(checks []Check) {
 		if s.members[c.Key] != nil {
 			continue
 		}
-		j := s.job(c.Config, configs)
 		m := old[c.Key]
+		j := s.job(c.Config, configs)
+		if c.Config.Kind == Exec {
+			j = ownJob(c.Config, m)
+		}
 		if m != nil && m.entry.config == j.config && m.entry.target == j.target {
 			delete(old, c.Key)
 		} else {
@@ -163,6 +166,16 @@ func (s *Set) job(c Config, configs map[Config]*Config) job {
 		configs[c] = shared
 	}
 	return job{shared, target}
+}
+
+// ownJob is the job of a program, which is told its Key and so runs for no other; m is what that Key has been, nil: new.
+func ownJob(c Config, m *member) job {
+	if m != nil && m.entry.whole() == c {
+		return job{m.entry.config, m.entry.target}
+	}
+	target := c.Target
+	c.Target = netip.AddrPort{}
+	return job{&c, target}
 }
 
 // add makes a member of a new check; old is the one that it replaces, nil: none. A verdict on another target says nothing.

@@ -55,6 +55,8 @@ var readFiles = sync.OnceValues(func() (map[string][]byte, error) {
 })
 
 // layers says what the packages that are not tests may import of ours. A package is in the first layer whose prefix it has.
+// Whoever runs a program that the configuration names does it by internal/command, a leaf itself, so that all of them are
+// killed, bounded and given a user in one way: notify, track, and the exec checks of checker.
 var layers = []struct {
 	prefix string
 	may    []string
@@ -67,7 +69,7 @@ var layers = []struct {
 	{"ipvs/ipvstest", []string{"ipvs"}},
 	{"vrrp/vrrpsim", []string{"vrrp"}},
 	{"vrrp/track", []string{"internal/command"}},
-	{"checker", nil},
+	{"checker", []string{"internal/command"}},
 	{"ipvs", nil},
 	{"vrrp", nil},
 }
