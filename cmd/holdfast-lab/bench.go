@@ -26,6 +26,8 @@ type subject struct {
 	name    string
 	title   string
 	measure func(context.Context, *bench) ([]figure, error)
+	alone   bool // of holdfast only
+	asked   bool // only when named: it needs a kernel with IPVS
 }
 
 // A figure is one measured number.
@@ -36,11 +38,20 @@ type figure struct {
 }
 
 var subjects = []subject{
-	{"routers", "200 virtual routers, adverts each 100 ms", func(ctx context.Context, b *bench) ([]figure, error) {
+	{name: "routers", title: "200 virtual routers, adverts each 100 ms", measure: func(ctx context.Context, b *bench) ([]figure, error) {
 		return b.routers(ctx, 200, 100*time.Millisecond)
 	}},
-	{"addresses", "One virtual router, 255 addresses and 245 excluded ones, adverts each 100 ms", func(ctx context.Context, b *bench) ([]figure, error) {
+	{name: "addresses", title: "One virtual router, 255 addresses and 245 excluded ones, adverts each 100 ms", measure: func(ctx context.Context, b *bench) ([]figure, error) {
 		return b.addresses(ctx, 255, 245, 100*time.Millisecond)
+	}},
+	{name: "checks", title: "10,000 TCP checks each 5 s, of 1,000 addresses with 10 ports", alone: true, measure: func(ctx context.Context, b *bench) ([]figure, error) {
+		return b.checksNative(ctx, fleet{10_000, 5 * time.Second})
+	}},
+	{name: "checks-kernel", title: "1,000 TCP checks each 1 s", asked: true, measure: func(ctx context.Context, b *bench) ([]figure, error) {
+		return b.checksKernel(ctx, fleet{1000, time.Second})
+	}},
+	{name: "checks-kernel-5000", title: "5,000 TCP checks each 5 s", asked: true, measure: func(ctx context.Context, b *bench) ([]figure, error) {
+		return b.checksKernel(ctx, fleet{5000, 5 * time.Second})
 	}},
 }
 
@@ -68,10 +79,14 @@ func newBenchCommand() *cobra.Command {
 			out := cmd.OutOrStdout()
 			header(out, binary, rounds)
 			for _, s := range subjects {
-				if len(wanted) > 0 && !slices.Contains(wanted, s.name) {
+				if !slices.Contains(wanted, s.name) && (s.asked || len(wanted) > 0) {
 					continue
 				}
-				if err := s.run(cmd.Context(), out, contenders(binary), rounds); err != nil {
+				all := contenders(binary)
+				if s.alone {
+					all = all[:1]
+				}
+				if err := s.run(cmd.Context(), out, all, rounds); err != nil {
 					return fmt.Errorf("%s: %w", s.name, err)
 				}
 			}
@@ -125,16 +140,33 @@ func (s subject) run(ctx context.Context, out io.Writer, all []contender, rounds
 		}
 		slices.Reverse(order)
 	}
-	fmt.Fprintf(out, "\n## %s\n\n| | %s | %s | ratio |\n|---|---|---|---|\n", s.title, all[0].name, all[1].name)
-	for _, f := range results[all[0].name][:len(results[all[0].name])/rounds] {
-		ours, theirs := median(results[all[0].name], f.name), median(results[all[1].name], f.name)
-		ratio := "–"
-		if theirs != 0 {
-			ratio = fmt.Sprintf("%.2f", ours/theirs)
-		}
-		fmt.Fprintf(out, "| %s | %s | %s | %s |\n", f.name, show(ours, f.unit), show(theirs, f.unit), ratio)
-	}
+	s.report(out, all, results, rounds)
 	return nil
+}
+
+// report writes the medians, and the ratio of two contenders.
+func (s subject) report(out io.Writer, all []contender, results map[string][]figure, rounds int) {
+	fmt.Fprintf(out, "\n## %s\n\n|", s.title)
+	for _, c := range all {
+		fmt.Fprintf(out, " | %s", c.name)
+	}
+	if len(all) == 2 {
+		fmt.Fprint(out, " | ratio")
+	}
+	fmt.Fprintf(out, " |\n%s|---|\n", strings.Repeat("|---", 2*len(all)-1))
+	for _, f := range results[all[0].name][:len(results[all[0].name])/rounds] {
+		ours := median(results[all[0].name], f.name)
+		fmt.Fprintf(out, "| %s | %s |", f.name, show(ours, f.unit))
+		if len(all) == 2 {
+			theirs := median(results[all[1].name], f.name)
+			ratio := "–"
+			if theirs != 0 {
+				ratio = fmt.Sprintf("%.2f", ours/theirs)
+			}
+			fmt.Fprintf(out, " %s | %s |", show(theirs, f.unit), ratio)
+		}
+		fmt.Fprintln(out)
+	}
 }
 
 func show(v float64, unit string) string {

@@ -23,6 +23,9 @@ type contender struct {
 	name   string
 	config func(dir string, routers []benchRouter, priority int, interval time.Duration) string
 	args   func(dir string) []string
+
+	fleet      func(dir string, f fleet, weight int) string // the configuration of checks alone
+	checksOnly []string                                     // and what more to say on the command line
 }
 
 // A benchRouter is a virtual router, in whatever language it is configured.
@@ -39,13 +42,13 @@ func (r benchRouter) all() []netip.Addr {
 // contenders are holdfast and keepalived, with the same work and their defaults for all else.
 func contenders(holdfast string) []contender {
 	return []contender{
-		{"holdfast", holdfastConfig, func(dir string) []string {
+		{name: "holdfast", config: holdfastConfig, fleet: holdfastFleet, args: func(dir string) []string {
 			return []string{holdfast, "run", "-c", filepath.Join(dir, "config")}
 		}},
-		{"keepalived", keepalivedConfig, func(dir string) []string {
-			return []string{"keepalived", "-n", "-l", "-P", "-f", filepath.Join(dir, "config"),
-				"--pid", filepath.Join(dir, "pid"), "--vrrp_pid", filepath.Join(dir, "vrrp.pid")}
-		}},
+		{name: "keepalived", config: keepalivedConfig, fleet: keepalivedFleet, args: func(dir string) []string {
+			return []string{"keepalived", "-n", "-l", "-P", "-f", filepath.Join(dir, "config"), "--pid", filepath.Join(dir, "pid"),
+				"--vrrp_pid", filepath.Join(dir, "vrrp.pid"), "--checkers_pid", filepath.Join(dir, "checkers.pid")}
+		}, checksOnly: []string{"-C"}},
 	}
 }
 
@@ -102,11 +105,17 @@ type benchHost struct {
 	*netlab.Host
 	address netip.Addr
 	dir     string
+	process *os.Process
 }
 
 // start runs a contender. It ends with the lab.
 func (h *benchHost) start(ctx context.Context, c contender, routers []benchRouter, priority int, interval time.Duration) error {
-	if err := os.WriteFile(filepath.Join(h.dir, "config"), []byte(c.config(h.dir, routers, priority, interval)), 0o644); err != nil {
+	return h.launch(ctx, c, c.config(h.dir, routers, priority, interval), c.args(h.dir))
+}
+
+// launch is start with another configuration and command line.
+func (h *benchHost) launch(ctx context.Context, c contender, config string, args []string) error {
+	if err := os.WriteFile(filepath.Join(h.dir, "config"), []byte(config), 0o644); err != nil {
 		return err
 	}
 	log, err := os.Create(filepath.Join(h.dir, "log"))
@@ -114,12 +123,12 @@ func (h *benchHost) start(ctx context.Context, c contender, routers []benchRoute
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	args := c.args(h.dir)
 	cmd := h.Command(ctx, args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", c.name, err)
 	}
+	h.process = cmd.Process
 	go func() { _ = cmd.Wait() }() // it is killed
 	return nil
 }

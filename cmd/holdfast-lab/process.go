@@ -118,22 +118,26 @@ func lastLines(file string, n int) string {
 
 // metric sums up all series of a metric that have the label, given as it is written there.
 func (d *directorHost) metric(ctx context.Context, name, label string) (float64, error) {
-	t := &http.Transport{DialContext: d.host.Dial}
-	defer t.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+metricsAddress+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	resp, err := (&http.Client{Transport: t, Timeout: 5 * time.Second}).Do(req)
-	if err != nil {
-		return 0, fmt.Errorf("ask %s for its metrics: %w", d.name, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(resp.Body)
+	b, err := scrape(ctx, &http.Transport{DialContext: d.host.Dial})
 	if err != nil {
 		return 0, fmt.Errorf("read metrics of %s: %w", d.name, err)
 	}
 	return sumMetric(b, name, label)
+}
+
+// scrape reads the metrics of the host that t dials from.
+func scrape(ctx context.Context, t *http.Transport) ([]byte, error) {
+	defer t.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+metricsAddress+"/metrics", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := (&http.Client{Transport: t, Timeout: 5 * time.Second}).Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return io.ReadAll(resp.Body)
 }
 
 // sumMetric reads the text format, in which a sample is a line: name{label="value",…} number.

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+)
+
+// A fleet is what is checked over TCP: services of 100 real servers, each of ten on a port of its own of the same 100
+// addresses.
+type fleet struct {
+	servers  int
+	interval time.Duration
+}
+
+const (
+	perService = 100
+	fleetPorts = 10
+	firstPort  = 8000
+)
+
+// fleetNetwork is behind one host, which answers for all of it: no address of it is a neighbour of the director.
+var fleetNetwork = netip.MustParsePrefix("10.128.0.0/9")
+
+func (f fleet) services() int { return (f.servers + perService - 1) / perService }
+
+func (f fleet) service(k int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 100, byte(k / 250), byte(1 + k%250)}), firstPort+uint16(k%fleetPorts))
+}
+
+func (f fleet) server(k, i int) netip.AddrPort {
+	n := k/fleetPorts*perService + i
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 128, byte(n / 250), byte(1 + n%250)}), firstPort+uint16(k%fleetPorts))
+}
+
+// each calls f for all real servers; the last one has another weight after a reload.
+func (f fleet) each(k int, do func(server netip.AddrPort, last bool)) {
+	for i := range min(perService, f.servers-k*perService) {
+		do(f.server(k, i), k*perService+i == f.servers-1)
+	}
+}
+
+// Both go down by the second failure, a second after the first at most, and come up by the first pass.
+func holdfastFleet(dir string, f fleet, weight int) string {
+	var b strings.Builder
+	b.WriteString(holdfastConfig(dir, nil, 0, 0))
+	for k := range f.services() {
+		fmt.Fprintf(&b, `virtual_server "s%d" {
+  address   = %q
+  scheduler = "rr"
+  forward   = "dr"
+  check "tcp" {
+    interval       = %q
+    timeout        = "1s"
+    retry_interval = "1s"
+    rise           = 1
+    fall           = 2
+  }
+`, k, f.service(k), f.interval)
+		f.each(k, func(server netip.AddrPort, last bool) {
+			fmt.Fprintf(&b, "  real_server %q {\n    address = %q\n    weight = %d\n  }\n", server.Addr(), server.Addr(), fleetWeight(last, weight))
+		})
+		b.WriteString("}\n")
+	}
+	return b.String()
+}
+
+func keepalivedFleet(_ string, f fleet, weight int) string {
+	var b strings.Builder
+	for k := range f.services() {
+		s := f.service(k)
+		fmt.Fprintf(&b, `virtual_server %s %d {
+  delay_loop %d
+  lb_algo rr
+  lb_kind DR
+  protocol TCP
+`, s.Addr(), s.Port(), int(f.interval.Seconds()))
+		f.each(k, func(server netip.AddrPort, last bool) {
+			fmt.Fprintf(&b, `  real_server %s %d {
+    weight %d
+    TCP_CHECK {
+      connect_timeout 1
+      retry 1
+      delay_before_retry 1
+    }
+  }
+`, server.Addr(), server.Port(), fleetWeight(last, weight))
+		})
+		b.WriteString("}\n")
+	}
+	return b.String()
+}
+
+func fleetWeight(last bool, weight int) int {
+	if last {
+		return weight
+	}
+	return 1
+}
+
+// fleetServers are all real servers of a fleet: they accept, and close.
+type fleetServers struct {
+	host      *benchHost
+	listeners []net.Listener
+}
+
+// startFleet makes the backup's host the way to the whole fleet, and starts it.
+func (b *bench) startFleet() (*fleetServers, error) {
+	lo, err := b.backup.Netlink().LinkByName("lo")
+	if err != nil {
+		return nil, err
+	}
+	to := &net.IPNet{IP: fleetNetwork.Addr().AsSlice(), Mask: net.CIDRMask(fleetNetwork.Bits(), 32)}
+	err = b.backup.Netlink().RouteAdd(&netlink.Route{Dst: to, LinkIndex: lo.Attrs().Index, Type: syscall.RTN_LOCAL, Table: syscall.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST})
+	if err != nil {
+		return nil, fmt.Errorf("answer for %v: %w", fleetNetwork, err)
+	}
+	if err := b.master.Netlink().RouteAdd(&netlink.Route{Dst: to, Gw: b.backup.address.AsSlice()}); err != nil {
+		return nil, fmt.Errorf("route to %v: %w", fleetNetwork, err)
+	}
+	s := &fleetServers{host: b.backup}
+	return s, s.up()
+}
+
+func (s *fleetServers) up() error {
+	for i := range fleetPorts {
+		l, err := s.host.Listen("tcp4", fmt.Sprintf(":%d", firstPort+i))
+		if err != nil {
+			return err
+		}
+		s.listeners = append(s.listeners, l)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return // closed
+				}
+				_ = c.Close()
+			}
+		}()
+	}
+	return nil
+}
+
+func (s *fleetServers) down() {
+	for _, l := range s.listeners {
+		_ = l.Close()
+	}
+	s.listeners = nil
+}
+
+// checksNative measures what checks cost on a kernel that may have no IPVS: the table is out of reach then, which holdfast
+// says and lives with.
+func (b *bench) checksNative(ctx context.Context, f fleet) ([]figure, error) {
+	servers, err := b.startFleet()
+	if err != nil {
+		return nil, err
+	}
+	defer servers.down()
+	if err := b.master.launch(ctx, b.contender, b.fleet(b.master.dir, f, 1), b.contender.args(b.master.dir)); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if err := until(ctx, time.Minute, func() (bool, error) {
+		m, err := b.master.metrics(ctx)
+		if err != nil {
+			return false, nil // not there yet
+		}
+		up, err := sumMetric(m, "holdfast_check_up", "")
+		return err == nil && int(up) == f.servers, nil
+	}); err != nil {
+		return nil, fmt.Errorf("all checks up: %w: see %s", err, filepath.Join(b.master.dir, "log"))
+	}
+	figures := []figure{{"start to all checks up", "s", time.Since(began).Seconds()}}
+	if err := pause(ctx, max(b.settle, 2*f.interval)); err != nil {
+		return nil, err
+	}
+	before, err := b.master.metrics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	quiet, err := b.quiet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	after, err := b.master.metrics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	figures = append(figures, quiet...)
+	const late = "holdfast_check_lateness_seconds"
+	return append(figures,
+		figure{"checks", "/s", (bucketsOf(after, late).count() - bucketsOf(before, late).count()) / b.watch.Seconds()},
+		figure{"lateness p50", "ms", 1000 * quantile(bucketsOf(before, late), bucketsOf(after, late), .50)},
+		figure{"lateness p99", "ms", 1000 * quantile(bucketsOf(before, late), bucketsOf(after, late), .99)},
+	), nil
+}
+
+// quiet watches the director at work.
+func (b *bench) quiet(ctx context.Context) ([]figure, error) {
+	before, err := b.master.cpu()
+	if err != nil {
+		return nil, err
+	}
+	began, files := time.Now(), 0
+	for time.Since(began) < b.watch {
+		if err := pause(ctx, b.watch/20); err != nil {
+			return nil, err
+		}
+		n, err := b.master.files()
+		if err != nil {
+			return nil, err
+		}
+		files = max(files, n)
+	}
+	after, err := b.master.cpu()
+	if err != nil {
+		return nil, err
+	}
+	took := time.Since(began)
+	memory, err := b.master.memory()
+	return []figure{
+		{"CPU", "ms/s", (after - before).Seconds() * 1000 / took.Seconds()},
+		{"memory", "MiB", float64(memory) / (1 << 20)},
+		{"open files at most", "", float64(files)},
+	}, err
+}
+
+// checksKernel measures how the kernel's table follows a fleet.
+func (b *bench) checksKernel(ctx context.Context, f fleet) (figures []figure, err error) {
+	servers, err := b.startFleet()
+	if err != nil {
+		return nil, err
+	}
+	defer servers.down()
+	measure := func(name string, want func(table []byte) bool) error {
+		began := time.Now()
+		err := until(ctx, 2*time.Minute, func() (bool, error) {
+			table, err := b.master.table()
+			return err == nil && want(table), err
+		})
+		figures = append(figures, figure{name, "s", time.Since(began).Seconds()})
+		if err != nil {
+			return fmt.Errorf("%s: %w: see %s", name, err, filepath.Join(b.master.dir, "log"))
+		}
+		return nil
+	}
+	holds := func(n int) func([]byte) bool {
+		return func(table []byte) bool { return destinations(table) == n }
+	}
+	args := append(b.contender.args(b.master.dir), b.contender.checksOnly...)
+	if err := b.master.launch(ctx, b.contender, b.fleet(b.master.dir, f, 1), args); err != nil {
+		return nil, err
+	}
+	if err := measure("start to full table", holds(f.servers)); err != nil {
+		return nil, err
+	}
+	if err := pause(ctx, max(b.settle, 2*f.interval)); err != nil {
+		return nil, err
+	}
+	quiet, err := b.quiet(ctx)
+	if err != nil {
+		return nil, err
+	}
+	figures = append(figures, quiet[:2]...)
+
+	if err := os.WriteFile(filepath.Join(b.master.dir, "config"), []byte(b.fleet(b.master.dir, f, 7)), 0o644); err != nil {
+		return nil, err
+	}
+	if err := b.master.process.Signal(syscall.SIGHUP); err != nil {
+		return nil, err
+	}
+	k := f.services() - 1
+	last := tableLine(f.server(k, f.servers-k*perService-1), 7)
+	if err := measure("reload with one weight changed", func(t []byte) bool { return strings.Contains(squeeze(t), last) }); err != nil {
+		return nil, err
+	}
+	if err := pause(ctx, max(b.settle, 2*f.interval)); err != nil {
+		return nil, err
+	}
+	servers.down()
+	if err := measure("all dead to empty table", holds(0)); err != nil {
+		return nil, err
+	}
+	if err := pause(ctx, 2*f.interval); err != nil {
+		return nil, err
+	}
+	if err := servers.up(); err != nil {
+		return nil, err
+	}
+	return figures, measure("all back to full table", holds(f.servers))
+}
+
+// until asks each 50 ms, for asking for a large table has its price.
+func until(ctx context.Context, timeout time.Duration, done func() (bool, error)) error {
+	for deadline := time.Now().Add(timeout); ; {
+		ok, err := done()
+		if ok || err != nil {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not in %s", timeout)
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// table is the kernel's own text of its IPVS table.
+func (h *benchHost) table() (text []byte, err error) {
+	err = h.Do(func() error {
+		text, err = os.ReadFile("/proc/thread-self/net/ip_vs")
+		return err
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		err = errors.New("this kernel has no IPVS: run it with deploy/lab/vm")
+	}
+	return text, err
+}
+
+// destinations counts the real servers of a table: each has an arrow, and so has the head.
+func destinations(table []byte) int { return max(0, bytes.Count(table, []byte("->"))-1) }
+
+// tableLine is how a table shows a real server, with one space between columns.
+func tableLine(server netip.AddrPort, weight int) string {
+	a := server.Addr().As4()
+	return fmt.Sprintf("-> %02X%02X%02X%02X:%04X Route %d ", a[0], a[1], a[2], a[3], server.Port(), weight)
+}
+
+func squeeze(table []byte) string { return strings.Join(strings.Fields(string(table)), " ") }
+
+// files is how many descriptors the processes have open.
+func (h *benchHost) files() (int, error) {
+	sum := 0
+	err := h.each(func(pid int) error {
+		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+		sum += len(list)
+		return err
+	})
+	return sum, err
+}
+
+func (h *benchHost) metrics(ctx context.Context) ([]byte, error) {
+	return scrape(ctx, &http.Transport{DialContext: h.Dial})
+}
+
+// buckets are those of a classic histogram: how many were at most so large.
+type buckets []bucket
+
+type bucket struct{ most, count float64 }
+
+func (b buckets) count() float64 {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[len(b)-1].count
+}
+
+func bucketsOf(text []byte, name string) (all buckets) {
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		rest, ok := strings.CutPrefix(lines.Text(), name+`_bucket{le="`)
+		if !ok {
+			continue
+		}
+		most, count, _ := strings.Cut(rest, `"} `)
+		b := bucket{most: math.Inf(1)}
+		b.most, _ = strconv.ParseFloat(most, 64) // it reads +Inf, too
+		b.count, _ = strconv.ParseFloat(count, 64)
+		all = append(all, b)
+	}
+	return all
+}
+
+// quantile estimates a quantile of what came between two readings, evenly within a bucket.
+func quantile(before, after buckets, q float64) float64 {
+	if len(after) == 0 || len(before) != len(after) {
+		return math.NaN()
+	}
+	rank := q * (after.count() - before.count())
+	low, below := 0.0, 0.0
+	for i := range after {
+		n := after[i].count - before[i].count
+		if n >= rank && n > below {
+			if math.IsInf(after[i].most, 1) {
+				return low
+			}
+			return low + (after[i].most-low)*(rank-below)/(n-below)
+		}
+		low, below = after[i].most, n
+	}
+	return low
+}
