@@ -21,9 +21,9 @@ func (d *Director) adopt(ctx context.Context) {
 	for _, vr := range d.cfg.VirtualRouters { // first: reading the table may take a while
 		d.start(vr, d.last.master(vr))
 	}
-	d.decided = leftUp(d.started, d.cfg, d.readTable(ctx))
+	d.decided = leftBehind(d.started, d.cfg, d.readTable(ctx))
 	d.applyChecks()
-	d.decide()
+	d.decide(time.Now())
 	d.publish()
 }
 

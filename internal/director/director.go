@@ -8,10 +8,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"net/netip"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,8 +77,13 @@ type Director struct {
 	tracked   map[track.Key]track.Status
 	health    map[checker.Key]checker.Change
 	targets   map[checker.Key]netip.AddrPort // that health is about
-	decided   map[serverID]server
-	told      map[string]checker.Verdict // of services and, as SERVICE/SERVER, of servers: what the last event said
+	decided   decisions
+	decidedAt time.Time
+	stale     bool      // something has changed since then
+	deadline  time.Time // to decide again even if nothing changes; zero: none
+	services  news
+	servers   news
+	tellAt    time.Time // when there is more of them to tell; zero: nothing waits
 	want      []ipvs.Service
 	goal      uint64            // the reconciler's number of want
 	owned     map[ipvs.Key]bool // in the configuration, or perhaps still in the table
@@ -100,7 +103,7 @@ type view struct {
 	reloadErr error
 	started   time.Time
 	routers   []routerView // in the order of the configuration
-	decided   map[serverID]server
+	decided   decisions
 	report    ipvs.Report
 	drift     int
 	ready     bool
@@ -118,6 +121,7 @@ func New(o Options) *Director {
 		o: o, log: o.Log, inbox: newInbox(), calls: make(chan func()), states: make(chan State, 1),
 		cfg: o.Config, started: time.Now(), routers: make(map[string]*router), roles: make(map[string]vrrp.State),
 		health: make(map[checker.Key]checker.Change), owned: make(map[ipvs.Key]bool),
+		services: news{kind: "virtual_server"}, servers: news{kind: "real_server"},
 	}
 	d.loaded = d.started
 	d.override(d.cfg)
@@ -195,6 +199,8 @@ func (d *Director) Run(outer context.Context) error {
 func (d *Director) loop(ctx context.Context) {
 	alive := time.NewTicker(time.Second)
 	defer alive.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	firstRound := d.checks.FirstRound()
 	done, stopped := ctx.Done(), make(chan struct{})
 	for {
@@ -215,10 +221,13 @@ func (d *Director) loop(ctx context.Context) {
 			firstRound = nil
 			d.ready = true
 			d.log.Info("first round of checks done", "checks", len(d.targets))
-			d.tellRouters()
+			d.decided = d.decided.settled()
+			d.decide(time.Now())
+		case <-timer.C:
 		case <-alive.C:
 			continue
 		}
+		timer.Reset(d.due(time.Now()))
 		d.publish()
 	}
 }
@@ -236,31 +245,33 @@ func (d *Director) stop(stopped chan<- struct{}) {
 	}()
 }
 
-// takeAll handles everything that has come in, and decides once. What is tracked decides nothing but an election, which is
-// told first.
+// takeAll handles everything that has come in. What is tracked decides nothing but an election, which is told first; what
+// the checks say is decided on when it is due.
 func (d *Director) takeAll() {
 	tracked, other := false, false
 	for _, m := range d.inbox.take() {
 		switch m := m.(type) {
 		case trackerChanged:
 			tracked = true
-			continue
 		case vrrp.Transition:
 			d.transition(m)
+			other = true
 		case checker.Change:
 			if d.targets[m.Key] == m.Target { // else it is about what a reload has replaced
 				d.health[m.Key] = m
+				d.stale = true
 			}
 		case ipvs.Report:
 			d.reported(m)
+			other = true
 		}
-		other = true
 	}
 	if tracked {
 		d.trackersChanged()
 	}
 	if other {
-		d.decide()
+		d.tellRouters()
+		d.save()
 	}
 }
 
@@ -299,46 +310,6 @@ func (d *Director) reported(r ipvs.Report) {
 	}
 }
 
-// decide asks the policy, tells of what is new, and passes the wanted table on.
-func (d *Director) decide() {
-	want, next := desired(time.Now(), d.cfg, d.health, d.decided)
-	d.tellServers(next)
-	d.decided = next
-	if d.goal == 0 || !slices.EqualFunc(want, d.want, ipvs.Service.Equal) {
-		d.want = want
-		for _, s := range want {
-			d.owned[s.Key] = true
-		}
-		d.goal = d.table.Set(want, d.ownedKeys())
-	}
-	d.tellRouters()
-	d.save()
-}
-
-func (d *Director) ownedKeys() []ipvs.Key {
-	return slices.SortedFunc(maps.Keys(d.owned), ipvs.Key.Compare)
-}
-
-// applyChecks runs the checks of the configuration, and knows of each what it begins with.
-func (d *Director) applyChecks() {
-	all := checks(d.cfg, d.decided)
-	health := make(map[checker.Key]checker.Change, len(all))
-	for _, c := range all {
-		change, known := d.health[c.Key]
-		switch {
-		case known && d.targets[c.Key] == c.Config.Target:
-			health[c.Key] = change
-		case c.Start == checker.Up: // its passes will be no change
-			health[c.Key] = checker.Change{Key: c.Key, Verdict: checker.Up}
-		}
-	}
-	d.health, d.targets = health, make(map[checker.Key]netip.AddrPort, len(all))
-	for _, c := range all {
-		d.targets[c.Key] = c.Config.Target
-	}
-	d.checks.Apply(all)
-}
-
 // save passes the state on when it has changed.
 func (d *Director) save() {
 	s := newState(d.cfg, d.roles, d.ownedKeys())
@@ -366,11 +337,11 @@ func (d *Director) publish() {
 	d.view.Store(v)
 }
 
-// call runs f in the loop and waits for it.
+// call runs f in the loop and waits until readers see what it did.
 func (d *Director) call(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {
-	case d.calls <- func() { f(); close(done) }:
+	case d.calls <- func() { f(); d.publish(); close(done) }:
 		<-done
 		return nil
 	case <-ctx.Done():

@@ -209,11 +209,11 @@ func TestRouterIsToldWhetherItCouldServe(t *testing.T) {
 			return nil
 		})
 	}
-	told("no real server is up")
+	told("virtual_server web is below its quorum")
 	s.servers[1].sick.Store(false)
 	told("")
 	s.servers[1].sick.Store(true)
-	told("no real server is up")
+	told("virtual_server web is below its quorum")
 }
 
 func TestKilledMasterResumes(t *testing.T) {

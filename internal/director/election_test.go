@@ -42,8 +42,8 @@ func TestTrackedServiceChangesThePriority(t *testing.T) {
 	s.partIs(100, PartStatus{Kind: "service", Name: "web", Weight: -50, Detail: "2 of 2 real servers up"})
 	s.routerBecomes("web", func(vr VirtualRouterStatus) bool { return vr.LatenessWorstSeconds > 0 })
 	s.sick(true)
-	s.partIs(50, PartStatus{Kind: "service", Name: "web", Weight: -50, Value: -50, Failed: true, Detail: "0 of 2 real servers up"})
-	s.logged(`virtual_server=web from=up to=down reason="0 of 2 real servers up"`)
+	s.partIs(50, PartStatus{Kind: "service", Name: "web", Weight: -50, Value: -50, Failed: true, Detail: "below its quorum: 0 of 2 real servers up"})
+	s.logged(`virtual_server=web from=up to=down reason="below its quorum: 0 of 2 real servers up"`)
 	_, body := s.get("/metrics")
 	for _, want := range []string{
 		`holdfast_virtual_router_priority{kind="configured",virtual_router="web"} 100`,
@@ -234,5 +234,5 @@ func TestReloadTellsOfAServiceThatGoesDown(t *testing.T) {
 	s.logged(`real_server=web/web2 from=unknown to=down`)
 	s.edit(fmt.Sprintf("real_server \"web1\" {\n    address = %q\n    weight  = 1\n  }", s.servers[0].addr()), "")
 	s.reload()
-	s.logged(`virtual_server=web from=up to=down reason="0 of 1 real servers up"`)
+	s.logged(`virtual_server=web from=up to=down reason="below its quorum: 0 of 1 real servers up"`)
 }

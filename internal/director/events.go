@@ -5,52 +5,49 @@ package director
 import (
 	"context"
 	"log/slog"
-	"time"
 
-	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/notify"
 )
 
 // emit tells of a change of state, once: to the log and to the notify blocks. Bad news is a warning.
 func (d *Director) emit(e notify.Event) {
 	level := slog.LevelInfo
-	if e.To == "fault" || e.To == "down" || e.To == "failed" {
+	if e.To == "fault" || e.To == "down" || e.To == "failed" || e.To == statePanic {
 		level = slog.LevelWarn
 	}
-	d.log.Log(context.Background(), level, "state changed", e.Kind, e.Name, "from", e.From, "to", e.To, "reason", e.Reason)
+	attrs := []any{e.Kind, e.Name, "from", e.From, "to", e.To, "reason", e.Reason}
+	if e.Count > 0 {
+		attrs = append(attrs, "count", e.Count)
+	}
+	d.log.Log(context.Background(), level, "state changed", attrs...)
 	e.Director = d.cfg.Director.Name
 	d.notifier.Put(e)
 }
 
-// tellServers emits an event for each server whose verdict is not what was told last, and then for its service. Of one that
-// nothing was told of, such as after a start, the last decision is taken as known.
-func (d *Director) tellServers(next map[serverID]server) {
-	told := make(map[string]checker.Verdict)
-	news := func(name string, before, is checker.Verdict) (was checker.Verdict, changed bool) {
-		was, known := d.told[name]
-		if !known {
-			was = before
-		}
-		told[name] = is
-		return was, was != is
+// statePanic is what an event calls a virtual server all of whose servers get traffic, whatever their checks say.
+const statePanic = "panic"
+
+// state is what events call the state of a service.
+func (s service) state() string {
+	if s.panic {
+		return statePanic
 	}
-	for _, vs := range d.cfg.VirtualServers {
+	return s.verdict.String()
+}
+
+// changesOf lists the services and the servers with what they were in prev, or are if prev does not know them, and what
+// they are.
+func changesOf(cfg *configs.Config, prev, next decisions) (services, servers []change) {
+	for _, vs := range cfg.VirtualServers {
 		for _, rs := range vs.RealServers {
-			id, name := serverID{vs.Key, rs.Address}, vs.Name+"/"+rs.Name
-			is := next[id]
-			if was, changed := news(name, d.decided[id].verdict, is.verdict); changed {
-				d.emit(notify.Event{
-					Kind: "real_server", Name: name, From: was.String(), To: is.verdict.String(), Reason: is.reason, Time: is.since,
-				})
-			}
-		}
-		before, _ := serviceVerdict(vs, d.decided)
-		is, up := serviceVerdict(vs, next)
-		if was, changed := news(vs.Name, before, is); changed {
-			d.emit(notify.Event{
-				Kind: "virtual_server", Name: vs.Name, From: was.String(), To: is.String(), Reason: serversUp(up, vs), Time: time.Now(),
+			is := next.server(vs, rs)
+			servers = append(servers, change{
+				object{vs.Name, rs.Name}, prev.server(vs, rs).verdict.String(), is.verdict.String(), is.reason, is.since,
 			})
 		}
+		was, is := prev.services[vs.Key], next.services[vs.Key]
+		services = append(services, change{object{vs.Name, ""}, was.state(), is.state(), is.text(vs), is.since})
 	}
-	d.told = told
+	return services, servers
 }

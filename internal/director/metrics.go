@@ -166,15 +166,18 @@ var (
 	checkUp      = described(isGauge, "check_up", "1 if the check's verdict is up.", "virtual_server", "real_server", "check")
 	checkResults = described(isCounter, "check_results_total", "Results: passed, failed, or local: it could not run here.", "virtual_server", "real_server", "check", "result")
 
-	serverUp       = described(isGauge, "real_server_up", "1 if the real server may get traffic.", "virtual_server", "real_server")
-	serverWeight   = described(isGauge, "real_server_weight", "Weight in the table; 0: no new connections.", "virtual_server", "real_server")
+	serverUp       = described(isGauge, "real_server_up", "1 if all of its checks pass.", "virtual_server", "real_server")
+	serverWeight   = described(isGauge, "real_server_weight", "Weight that the table should have; 0: no new connections, or not in it.", "virtual_server", "real_server")
 	serverActive   = described(isGauge, "real_server_active_connections", "Connections in an active state.", "virtual_server", "real_server")
 	serverInactive = described(isGauge, "real_server_inactive_connections", "Connections in any other state.", "virtual_server", "real_server")
 	serverConns    = described(isCounter, "real_server_connections_total", "Connections scheduled.", "virtual_server", "real_server")
 	serverPackets  = described(isCounter, "real_server_packets_total", "Packets.", "virtual_server", "real_server", "direction")
 	serverBytes    = described(isCounter, "real_server_bytes_total", "Bytes.", "virtual_server", "real_server", "direction")
 
-	serviceUp      = described(isGauge, "virtual_server_up", "1 if one of its real servers is up.", "virtual_server")
+	serviceUp      = described(isGauge, "virtual_server_up", "1 if its quorum is met.", "virtual_server")
+	serviceSorry   = described(isGauge, "virtual_server_sorry", "1 if its sorry server gets the traffic.", "virtual_server")
+	servicePanic   = described(isGauge, "virtual_server_panic", "1 if all of its real servers get traffic because too few are up.", "virtual_server")
+	serviceQuorum  = described(isGauge, "virtual_server_quorum_weight", "Configured weight of its real servers that are up.", "virtual_server")
 	serviceConns   = described(isCounter, "virtual_server_connections_total", "Connections scheduled.", "virtual_server")
 	servicePackets = described(isCounter, "virtual_server_packets_total", "Packets.", "virtual_server", "direction")
 	serviceBytes   = described(isCounter, "virtual_server_bytes_total", "Bytes.", "virtual_server", "direction")
@@ -247,17 +250,20 @@ func collectServices(ch chan<- prometheus.Metric, v *view, stats []ipvs.ServiceS
 	for _, vs := range v.config.VirtualServers {
 		for _, rs := range vs.RealServers {
 			id := serverID{vs.Key, rs.Address}
-			is := v.decided[id]
+			is := v.decided.servers[id]
 			serverUp.send(ch, bit(is.verdict == checker.Up), vs.Name, rs.Name)
-			serverWeight.send(ch, float64(is.weight(rs)), vs.Name, rs.Name)
+			serverWeight.send(ch, float64(is.weight), vs.Name, rs.Name)
 			if d, ok := destinations[id]; ok {
 				serverActive.send(ch, float64(d.Active), vs.Name, rs.Name)
 				serverInactive.send(ch, float64(d.Inactive), vs.Name, rs.Name)
 				collectTraffic(ch, d.Counters, serverConns, serverPackets, serverBytes, vs.Name, rs.Name)
 			}
 		}
-		verdict, _ := serviceVerdict(vs, v.decided)
-		serviceUp.send(ch, bit(verdict == checker.Up), vs.Name)
+		is := v.decided.services[vs.Key]
+		serviceUp.send(ch, bit(is.verdict == checker.Up), vs.Name)
+		serviceSorry.send(ch, bit(is.sorry), vs.Name)
+		servicePanic.send(ch, bit(is.panic), vs.Name)
+		serviceQuorum.send(ch, float64(is.weight), vs.Name)
 		if c, ok := services[vs.Key]; ok {
 			collectTraffic(ch, c, serviceConns, servicePackets, serviceBytes, vs.Name)
 		}

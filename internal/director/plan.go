@@ -33,7 +33,8 @@ func (p Plan) Changes() bool { return len(p.Operations)+len(p.Remove) > 0 }
 // MakePlan compares a configuration with the table and the addresses that there are. Servers in the table count as up.
 func MakePlan(cfg *configs.Config, table []ipvs.Service, last State, missing func([]vrrp.Address) []vrrp.Address) Plan {
 	p := Plan{Operations: []string{}, Later: []LaterServer{}, Remove: []AddressState{}, Held: []AddressState{}}
-	want, decided := desired(time.Now(), cfg, nil, leftUp(time.Now(), cfg, table))
+	now := time.Now()
+	want, decided, _ := desired(now, cfg, nil, leftBehind(now, cfg, table))
 	ops, foreign := ipvs.Plan(table, want, last.Keys())
 	p.Foreign = foreign
 	for _, op := range ops {
@@ -41,7 +42,7 @@ func MakePlan(cfg *configs.Config, table []ipvs.Service, last State, missing fun
 	}
 	for _, vs := range cfg.VirtualServers {
 		for _, rs := range vs.RealServers {
-			if decided[serverID{vs.Key, rs.Address}].verdict == checker.Unknown {
+			if decided.server(vs, rs).verdict == checker.Unknown {
 				p.Later = append(p.Later, LaterServer{vs.Name, rs.Name, rs.Address.String()})
 			}
 		}

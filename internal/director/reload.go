@@ -86,7 +86,7 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 	d.applyGroups()
 	d.applyRouters()
 	d.applyChecks()
-	d.decide()
+	d.decide(time.Now())
 	return result, nil
 }
 
@@ -169,7 +169,14 @@ func serviceDifferences(old, vs configs.VirtualServer) []string {
 		list = append(list, fmt.Sprintf("%s: scheduler %s -> %s", prefix,
 			ipvs.SchedulerArgs(old.Scheduler, old.Flags), ipvs.SchedulerArgs(vs.Scheduler, vs.Flags)))
 	}
-	if old.Forward != vs.Forward || old.Inhibit != vs.Inhibit || old.StartUp != vs.StartUp {
+	if old.Quorum != vs.Quorum {
+		list = append(list, prefix+": quorum changed")
+	}
+	if old.Sorry != vs.Sorry {
+		list = append(list, prefix+": sorry_server changed")
+	}
+	if old.Forward != vs.Forward || old.Inhibit != vs.Inhibit || old.StartUp != vs.StartUp ||
+		old.PanicThreshold != vs.PanicThreshold || old.SlowStart != vs.SlowStart {
 		list = append(list, prefix+": options changed")
 	}
 	name := func(rs configs.RealServer) string { return rs.Name }

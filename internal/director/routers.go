@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
 
@@ -73,14 +74,12 @@ func samePlace(a, b vrrp.Config) bool {
 // input is what a virtual router is told.
 func (d *Director) input(vr vrrp.Config) vrrp.Input {
 	in := vrrp.Input{Config: vr, Parts: parts(d.cfg, vr.Name, d.tracked, d.decided), Group: d.groupOf[vr.Name]}
-	services, servers, up := served(d.cfg, d.decided, vr.Name)
-	switch {
-	case !d.ready:
+	in.Unready = unserved(d.cfg, d.decided, vr.Name)
+	if !d.ready {
 		in.Unready = "not every check has run yet"
-	case servers > 0 && up == 0:
-		in.Unready = "no real server is up"
 	}
-	if d.unusable != nil && services > 0 {
+	serves := func(vs configs.VirtualServer) bool { return vs.VirtualRouter == vr.Name }
+	if d.unusable != nil && slices.ContainsFunc(d.cfg.VirtualServers, serves) {
 		in.Fault = "its services cannot be balanced: " + d.unusable.Error()
 	}
 	return in

@@ -55,9 +55,7 @@ func (d *Director) logTracker(was, is track.Status) {
 }
 
 // parts is what a virtual router tracks beside interfaces, as its priority sees it.
-func parts(
-	cfg *configs.Config, router string, tracked map[track.Key]track.Status, decided map[serverID]server,
-) []vrrp.Part {
+func parts(cfg *configs.Config, router string, tracked map[track.Key]track.Status, decided decisions) []vrrp.Part {
 	var list []vrrp.Part
 	for _, t := range cfg.Trackers {
 		if t.Key.Router == router {
@@ -72,12 +70,13 @@ func parts(
 		if at < 0 {
 			continue // refused by the configuration
 		}
-		verdict, up := serviceVerdict(cfg.VirtualServers[at], decided)
-		p := vrrp.NewPart("service", t.Service, t.Weight, verdict == checker.Down, serversUp(up, cfg.VirtualServers[at]))
-		if verdict == checker.Unknown {
+		vs := cfg.VirtualServers[at]
+		is := decided.services[vs.Key]
+		p := vrrp.NewPart("service", t.Service, t.Weight, is.verdict == checker.Down, is.text(vs))
+		if is.verdict == checker.Unknown {
 			p.Detail = "not every real server has been checked"
 		}
-		list = append(list, unlessPending(p, verdict == checker.Unknown))
+		list = append(list, unlessPending(p, is.verdict == checker.Unknown))
 	}
 	return list
 }
@@ -99,25 +98,44 @@ func unlessPending(p vrrp.Part, pending bool) vrrp.Part {
 	return p
 }
 
-// serviceVerdict is up while one of the real servers is, and down when all are known not to be.
-func serviceVerdict(vs configs.VirtualServer, decided map[serverID]server) (v checker.Verdict, up int) {
-	v = checker.Down
-	for _, rs := range vs.RealServers {
-		switch decided[serverID{vs.Key, rs.Address}].verdict {
-		case checker.Up:
-			up++
-		case checker.Unknown:
-			v = checker.Unknown
-		}
+// text says what the state of a service is made of.
+func (s service) text(vs configs.VirtualServer) string {
+	text := fmt.Sprintf("%d of %d real servers up", s.up, len(vs.RealServers))
+	if vs.Quorum.Weight > 1 || vs.Quorum.Hysteresis > 0 {
+		text += fmt.Sprintf(", weight %d for a quorum of %d", s.weight, quorum(vs, s.verdict))
 	}
-	if up > 0 {
-		v = checker.Up
+	if s.verdict == checker.Down {
+		text = "below its quorum: " + text
 	}
-	return v, up
+	switch {
+	case s.panic:
+		text += fmt.Sprintf(", which is less than %d %%: all get traffic", vs.PanicThreshold)
+	case s.sorry:
+		text += fmt.Sprintf(", sorry server %s gets the traffic", vs.Sorry.Address)
+	}
+	return text
 }
 
-func serversUp(up int, vs configs.VirtualServer) string {
-	return fmt.Sprintf("%d of %d real servers up", up, len(vs.RealServers))
+// unserved says why a virtual router whose services need real servers should not take over; empty: one of them has its
+// quorum, or there is none.
+func unserved(cfg *configs.Config, decided decisions, router string) string {
+	var without []string
+	for _, vs := range cfg.VirtualServers {
+		if vs.VirtualRouter != router || len(vs.RealServers) == 0 {
+			continue
+		}
+		if decided.services[vs.Key].verdict == checker.Up {
+			return ""
+		}
+		without = append(without, vs.Name)
+	}
+	switch len(without) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("virtual_server %s is below its quorum", without[0])
+	}
+	return fmt.Sprintf("all of its %d virtual servers are below their quorum", len(without))
 }
 
 // applyGroups makes the sync groups those of the configuration. One whose name stays is the same.

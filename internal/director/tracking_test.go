@@ -75,10 +75,10 @@ func TestPartsOfServices(t *testing.T) {
 		},
 		"web1/tcp up, web1/http up": {Kind: "service", Name: "web", Weight: -50, Detail: "1 of 2 real servers up"},
 		"web1/tcp down, web2/tcp up, web2/http down": {
-			Kind: "service", Name: "web", Weight: -50, Failed: true, Value: -50, Detail: "0 of 2 real servers up",
+			Kind: "service", Name: "web", Weight: -50, Failed: true, Value: -50, Detail: "below its quorum: 0 of 2 real servers up",
 		},
 	} {
-		_, decided := desired(time.Now(), cfg, health(checks), nil)
+		_, decided, _ := desired(time.Now(), cfg, health(checks), decisions{})
 		if got := parts(cfg, "web", nil, decided); !slices.Equal(got, []vrrp.Part{want}) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", checks, got, want)
 		}
@@ -96,11 +96,9 @@ func TestServiceVerdict(t *testing.T) {
 		{checker.Down, checker.Unknown, checker.Unknown},
 		{checker.Down, checker.Down, checker.Down},
 	} {
-		decided := map[serverID]server{
-			{vs.Key, vs.RealServers[0].Address}: {verdict: tt.web1}, {vs.Key, vs.RealServers[1].Address}: {verdict: tt.web2},
-		}
-		if got, _ := serviceVerdict(vs, decided); got != tt.want {
-			t.Errorf("%v and %v: %v, want %v", tt.web1, tt.web2, got, tt.want)
+		is := assess(time.Now(), vs, []server{{verdict: tt.web1}, {verdict: tt.web2}}, service{})
+		if is.verdict != tt.want {
+			t.Errorf("%v and %v: %v, want %v", tt.web1, tt.web2, is.verdict, tt.want)
 		}
 	}
 }

@@ -32,6 +32,7 @@ type Event struct {
 	Reason   string    `json:"reason"`
 	Time     time.Time `json:"time"`
 	Director string    `json:"director"`
+	Count    int       `json:"count,omitempty"` // of the objects that changed together, where one event tells of many
 }
 
 // Options is what a Notifier works with.

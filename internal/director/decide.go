@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/ipvs"
+)
+
+// decisionGap is the least time between two decisions for what the checks say or for a weight that rises. The first change
+// is decided on at once, those that follow together: a thousand servers that fail in the same second change the table at
+// most ten times.
+const decisionGap = 100 * time.Millisecond
+
+// due does what the time has come for, and returns how long nothing more is to be done.
+func (d *Director) due(now time.Time) time.Duration {
+	if at := d.decideAt(); !at.IsZero() && !now.Before(at) {
+		d.decide(now)
+	}
+	if !d.tellAt.IsZero() && !now.Before(d.tellAt) {
+		d.tellChanges(now, d.decided)
+	}
+	next := earlier(d.decideAt(), d.tellAt)
+	if next.IsZero() {
+		return time.Hour // whatever comes next wakes the loop
+	}
+	return next.Sub(now)
+}
+
+// decideAt is when to decide again; zero: not before something changes.
+func (d *Director) decideAt() time.Time {
+	soonest := d.decidedAt.Add(decisionGap)
+	if d.stale || !d.deadline.IsZero() && d.deadline.Before(soonest) {
+		return soonest
+	}
+	return d.deadline
+}
+
+// decide asks the policy, tells of what is new, and passes the wanted table on.
+func (d *Director) decide(now time.Time) {
+	want, next, deadline := desired(now, d.cfg, d.health, d.decided)
+	d.tellChanges(now, next)
+	d.decided, d.decidedAt, d.stale, d.deadline = next, now, false, deadline
+	if d.goal == 0 || !slices.EqualFunc(want, d.want, ipvs.Service.Equal) {
+		d.want = want
+		for _, s := range want {
+			d.owned[s.Key] = true
+		}
+		d.goal = d.table.Set(want, d.ownedKeys())
+	}
+	d.tellRouters()
+	d.save()
+}
+
+// tellChanges tells of what the next decisions change, or notes when to.
+func (d *Director) tellChanges(now time.Time, next decisions) {
+	services, servers := changesOf(d.cfg, d.decided, next)
+	list, serversAt := d.servers.take(now, servers)
+	more, servicesAt := d.services.take(now, services)
+	for _, e := range append(list, more...) {
+		d.emit(e)
+	}
+	d.tellAt = earlier(serversAt, servicesAt)
+}
+
+func (d *Director) ownedKeys() []ipvs.Key {
+	return slices.SortedFunc(maps.Keys(d.owned), ipvs.Key.Compare)
+}
+
+// applyChecks runs the checks of the configuration, and knows of each what it begins with.
+func (d *Director) applyChecks() {
+	all := checks(d.cfg, d.decided)
+	health := make(map[checker.Key]checker.Change, len(all))
+	for _, c := range all {
+		change, known := d.health[c.Key]
+		switch {
+		case known && d.targets[c.Key] == c.Config.Target:
+			health[c.Key] = change
+		case c.Start == checker.Up: // its passes will be no change
+			health[c.Key] = checker.Change{Key: c.Key, Verdict: checker.Up}
+		}
+	}
+	d.health, d.targets = health, make(map[checker.Key]netip.AddrPort, len(all))
+	for _, c := range all {
+		d.targets[c.Key] = c.Config.Target
+	}
+	d.checks.Apply(all)
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/holdfast-lb/holdfast/internal/notify"
+)
+
+const (
+	// newsWindow is how long changes are gathered once they come in numbers; newsAtOnce is how many of a kind are told at
+	// once in that time.
+	newsWindow = time.Second
+	newsAtOnce = 5
+	// newsNamed is how many services, and servers of each, a summary names.
+	newsNamed = 3
+)
+
+// object is what an event is about: a virtual server, or one of its real servers.
+type object struct{ service, server string }
+
+func (o object) String() string {
+	if o.server == "" {
+		return o.service
+	}
+	return o.service + "/" + o.server
+}
+
+// change is the state of an object and what it was before.
+type change struct {
+	object
+	from, to, reason string
+	at               time.Time
+}
+
+// news tells of the changes of one kind of object. A few are told at once; when they come in numbers, they are gathered,
+// and then those that have gone to the same state are one event: a thousand servers that fail in the same second are one
+// message, not a thousand. What has changed back meanwhile is none.
+type news struct {
+	kind      string
+	told      map[object]string // the state of each that was told last
+	opened    time.Time         // when the window began
+	count     int               // of the events in it
+	gathering bool              // to its end
+}
+
+// take returns what there is to tell of all objects, and when it has to be asked again; zero: when something changes. Of
+// an object that nothing was told of, such as after a start, the state before is taken as known.
+func (n *news) take(now time.Time, states []change) (events []notify.Event, deadline time.Time) {
+	before := n.told
+	n.told = make(map[object]string, len(states))
+	var list []change
+	for _, c := range states {
+		if told, known := before[c.object]; known {
+			c.from = told
+		}
+		n.told[c.object] = c.from
+		if c.from != c.to {
+			list = append(list, c)
+		}
+	}
+	end := n.opened.Add(newsWindow)
+	if n.gathering && now.Before(end) {
+		return nil, end
+	}
+	if !now.Before(end) {
+		n.opened, n.count = now, 0
+	}
+	switch {
+	case n.count+len(list) <= newsAtOnce:
+		for _, c := range list {
+			events = append(events, notify.Event{
+				Kind: n.kind, Name: c.String(), From: c.from, To: c.to, Reason: c.reason, Time: c.at,
+			})
+		}
+	case !n.gathering:
+		n.gathering, n.opened, n.count = true, now, 0
+		return nil, now.Add(newsWindow)
+	default:
+		events = n.summaries(now, list, states)
+	}
+	n.gathering = false
+	n.count += len(events)
+	for _, c := range list {
+		n.told[c.object] = c.to
+	}
+	return events, time.Time{}
+}
+
+// summaries makes one event of all changes to the same state.
+func (n *news) summaries(now time.Time, list, states []change) (events []notify.Event) {
+	all := make(map[string]int) // objects by service
+	for _, c := range states {
+		all[c.service]++
+	}
+	var order []string
+	by := make(map[string][]change)
+	for _, c := range list {
+		if by[c.to] == nil {
+			order = append(order, c.to)
+		}
+		by[c.to] = append(by[c.to], c)
+	}
+	for _, to := range order {
+		list := by[to]
+		e := notify.Event{Kind: n.kind, Name: "*", From: list[0].from, To: to, Time: now, Count: len(list)}
+		one := list[0].server != ""
+		for _, c := range list {
+			if c.from != e.From {
+				e.From = "" // not the same of all
+			}
+			one = one && c.service == list[0].service
+		}
+		if one {
+			e.Name = list[0].service + "/*"
+		}
+		e.Reason = summary(list, all, len(states))
+		if why := list[0].reason; why != "" {
+			e.Reason += fmt.Sprintf("; %s: %s", list[0], why)
+		}
+		events = append(events, e)
+	}
+	return events
+}
+
+// summary says how many, and names the first: "499 of 500 of web (web1, web2, web3, …), 2 of 2 of dns (ns1, ns2)".
+func summary(list []change, all map[string]int, total int) string {
+	if list[0].server == "" {
+		return fmt.Sprintf("%d of %d (%s)", len(list), total, first(list, func(c change) string { return c.service }))
+	}
+	var services []string
+	by := make(map[string][]change)
+	for _, c := range list {
+		if by[c.service] == nil {
+			services = append(services, c.service)
+		}
+		by[c.service] = append(by[c.service], c)
+	}
+	var parts []string
+	for _, s := range services[:min(len(services), newsNamed)] {
+		parts = append(parts, fmt.Sprintf("%d of %d of %s (%s)", len(by[s]), all[s], s, first(by[s], func(c change) string { return c.server })))
+	}
+	if more := len(services) - newsNamed; more > 0 {
+		parts = append(parts, fmt.Sprintf("and those of %d more virtual servers", more))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// first names the first few.
+func first(list []change, name func(change) string) string {
+	var names []string
+	for _, c := range list[:min(len(list), newsNamed)] {
+		names = append(names, name(c))
+	}
+	if len(list) > newsNamed {
+		names = append(names, "…")
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// states are servers 0 to n-1 of each service, all in one state but for those of down.
+func states(services []string, n int, was string, down func(service string, i int) bool) []change {
+	var list []change
+	for _, s := range services {
+		for i := range n {
+			to := "up"
+			if down(s, i) {
+				to = "down"
+			}
+			list = append(list, change{object{s, fmt.Sprintf("s%d", i)}, was, to, "tcp: timeout", time.Unix(1000, 0)})
+		}
+	}
+	return list
+}
+
+func TestNews(t *testing.T) {
+	none := func(string, int) bool { return false }
+	below := func(m int) func(string, int) bool { return func(_ string, i int) bool { return i < m } }
+	web, both, many := []string{"web"}, []string{"web", "dns"}, strings.Fields("a b c d e")
+	type call struct {
+		at     time.Duration
+		states []change
+		events string
+		again  time.Duration // when to be asked; 0: no need
+	}
+	tests := []struct {
+		name  string
+		calls []call
+	}{
+		{"a few are told at once", []call{
+			{0, states(web, 10, "up", none), "", 0},
+			{1, states(web, 10, "up", below(1)), "web/s0 up-down", 0},
+			{2, states(web, 10, "up", none), "web/s0 down-up", 0},
+			{3, states(web, 10, "up", below(3)), "web/s0 up-down, web/s1 up-down, web/s2 up-down", 0},
+		}},
+		{"many at once are one", []call{
+			{0, states(web, 1000, "up", none), "", 0},
+			{5 * time.Second, states(web, 1000, "up", below(1)), "web/s0 up-down", 0},
+			{5100 * time.Millisecond, states(web, 1000, "up", below(400)), "", 6100 * time.Millisecond},
+			{5200 * time.Millisecond, states(web, 1000, "up", below(900)), "", 6100 * time.Millisecond},
+			{6100 * time.Millisecond, states(web, 1000, "up", below(900)), "web/* up-down x899: 899 of 1000 of web (s1, s2, s3, …); web/s1: tcp: timeout", 0},
+			{6200 * time.Millisecond, states(web, 1000, "up", below(901)), "web/s900 up-down", 0},
+			{6300 * time.Millisecond, states(web, 1000, "up", below(1000)), "", 7300 * time.Millisecond},
+			{7300 * time.Millisecond, states(web, 1000, "up", below(1000)), "web/* up-down x99: 99 of 1000 of web (s901, s902, s903, …); web/s901: tcp: timeout", 0},
+		}},
+		{"what has changed back is no news", []call{
+			{0, states(web, 10, "up", none), "", 0},
+			{1, states(web, 10, "up", below(8)), "", time.Second + 1},
+			{time.Second + 1, states(web, 10, "up", below(2)), "web/s0 up-down, web/s1 up-down", 0},
+			{time.Second + 2, states(web, 10, "up", below(2)), "", 0},
+		}},
+		{"one for each state, and each service named", []call{
+			{0, states(both, 4, "unknown", below(2)), "", time.Second},
+			{time.Second, states(both, 4, "unknown", below(2)),
+				"* unknown-down x4: 2 of 4 of web (s0, s1), 2 of 4 of dns (s0, s1); web/s0: tcp: timeout; " +
+					"* unknown-up x4: 2 of 4 of web (s2, s3), 2 of 4 of dns (s2, s3); web/s2: tcp: timeout", 0},
+		}},
+		{"of many services the first", []call{
+			{0, states(many, 2, "up", below(2)), "", time.Second},
+			{time.Second, states(many, 2, "up", below(2)),
+				"* up-down x10: 2 of 2 of a (s0, s1), 2 of 2 of b (s0, s1), 2 of 2 of c (s0, s1), and those of 2 more virtual servers; a/s0: tcp: timeout", 0},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n, begin := news{kind: "real_server"}, time.Unix(1000, 0)
+			for _, c := range tt.calls {
+				events, again := n.take(begin.Add(c.at), slices.Clone(c.states))
+				var got []string
+				join := ", "
+				for _, e := range events {
+					text := fmt.Sprintf("%s %s-%s", e.Name, e.From, e.To)
+					if e.Count > 0 {
+						text += fmt.Sprintf(" x%d: %s", e.Count, e.Reason)
+						join = "; "
+					}
+					got = append(got, text)
+				}
+				if text := strings.Join(got, join); text != c.events {
+					t.Errorf("at %v:\ngot  %s\nwant %s", c.at, text, c.events)
+				}
+				if want := begin.Add(c.again); c.again == 0 && !again.IsZero() || c.again != 0 && !again.Equal(want) {
+					t.Errorf("at %v: to be asked again at %v, want %v", c.at, again.Sub(begin), c.again)
+				}
+			}
+		})
+	}
+}
+
+func TestNewsOfServices(t *testing.T) {
+	n, now := news{kind: "virtual_server"}, time.Unix(1000, 0)
+	var list []change
+	for i := range 7 {
+		list = append(list, change{object{service: fmt.Sprintf("v%d", i)}, "up", "down", "0 of 2 real servers up", now})
+	}
+	if events, again := n.take(now, list); len(events) > 0 || again != now.Add(newsWindow) {
+		t.Fatalf("%v, %v", events, again)
+	}
+	events, _ := n.take(now.Add(newsWindow), list)
+	if len(events) != 1 || events[0].Name != "*" || events[0].Reason != "7 of 7 (v0, v1, v2, …); v0: 0 of 2 real servers up" {
+		t.Errorf("got %+v", events)
+	}
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"cmp"
+	"net/netip"
+	"time"
+
+	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/ipvs"
+)
+
+// VirtualServerStatus is one service: up while it has its quorum, as far as the checks say, and down otherwise.
+type VirtualServerStatus struct {
+	Name           string             `json:"name"`
+	Address        netip.AddrPort     `json:"address"`
+	Protocol       string             `json:"protocol"`
+	Scheduler      string             `json:"scheduler"`
+	Forward        string             `json:"forward"`
+	State          string             `json:"state"`
+	Since          time.Time          `json:"since"`
+	Reason         string             `json:"reason"` // how many servers are up, and what follows
+	Sorry          bool               `json:"sorry"`  // the sorry server gets the traffic
+	Panic          bool               `json:"panic"`  // all get traffic, because too few are up
+	Quorum         QuorumStatus       `json:"quorum"`
+	PanicThreshold int                `json:"panic_threshold"` // percent of the servers; 0: off
+	SorryServer    string             `json:"sorry_server"`    // empty: there is none
+	RealServers    []RealServerStatus `json:"real_servers"`
+}
+
+// QuorumStatus is the weight that a service needs to be up, and the one that it has. Both are of configured weights.
+type QuorumStatus struct {
+	Weight     uint32 `json:"weight"`
+	Hysteresis uint32 `json:"hysteresis"`
+	Needed     uint64 `json:"needed"` // now, with the hysteresis
+	Up         uint64 `json:"up"`
+}
+
+// RealServerStatus is one real server: up, down or unknown.
+type RealServerStatus struct {
+	Name                string         `json:"name"`
+	Address             netip.AddrPort `json:"address"`
+	State               string         `json:"state"`
+	Since               time.Time      `json:"since"`
+	Reason              string         `json:"reason"`
+	InTable             bool           `json:"in_table"` // should be
+	Weight              uint32         `json:"weight"`
+	DynamicWeight       *uint32        `json:"dynamic_weight"`            // that its checks ask for; null: none does
+	EffectiveWeight     uint32         `json:"effective_weight"`          // that the table should have
+	SlowStartSince      time.Time      `json:"slow_start_since,omitzero"` // its weight is being raised
+	SlowStartSeconds    float64        `json:"slow_start_seconds"`        // which takes so long; 0: off
+	ActiveConnections   uint32         `json:"active_connections"`
+	InactiveConnections uint32         `json:"inactive_connections"`
+	Checks              []CheckStatus  `json:"checks"`
+}
+
+// CheckStatus is one check and its last result.
+type CheckStatus struct {
+	Name            string    `json:"name"`
+	Kind            string    `json:"kind"`
+	Target          string    `json:"target"`
+	State           string    `json:"state"` // the verdict: up, down or unknown
+	Up              bool      `json:"up"`
+	Since           time.Time `json:"since,omitzero"`
+	Last            time.Time `json:"last"` // zero: not run yet
+	Next            time.Time `json:"next,omitzero"`
+	DurationSeconds float64   `json:"duration_seconds"`
+	Reason          string    `json:"reason"` // of the last result, one of a short list; empty: it passed
+	Error           string    `json:"error"`  // and for a person
+	Run             int       `json:"run"`    // results of the same kind in a row
+	Rise            int       `json:"rise"`
+	Fall            int       `json:"fall"`
+	IntervalSeconds float64   `json:"interval_seconds"`
+	TimeoutSeconds  float64   `json:"timeout_seconds"`
+	DampedSeconds   float64   `json:"damped_seconds"` // how much longer it has to pass, because it flaps
+	Weight          *uint32   `json:"weight"`         // that it asks for; null: none
+	Passed          uint64    `json:"passed"`
+	Failed          uint64    `json:"failed"`
+	Local           uint64    `json:"local"` // could not run here
+}
+
+func serviceStatus(
+	vs configs.VirtualServer, decided decisions, counts map[serverID]ipvs.DestinationStats,
+	results map[checker.Key]checker.Status,
+) VirtualServerStatus {
+	is := decided.services[vs.Key]
+	out := VirtualServerStatus{
+		Name: vs.Name, Address: netip.AddrPortFrom(vs.Key.Address, vs.Key.Port), Protocol: vs.Key.Protocol.String(),
+		Scheduler: vs.Scheduler, Forward: vs.Forward.String(), State: "down", Since: is.since, Reason: is.text(vs),
+		Sorry: is.sorry, Panic: is.panic, PanicThreshold: vs.PanicThreshold,
+		Quorum: QuorumStatus{
+			Weight: max(vs.Quorum.Weight, 1), Hysteresis: vs.Quorum.Hysteresis, Needed: quorum(vs, is.verdict), Up: is.weight,
+		},
+		RealServers: []RealServerStatus{},
+	}
+	if vs.Sorry.Address.IsValid() {
+		out.SorryServer = vs.Sorry.Address.String()
+	}
+	if is.verdict == checker.Up {
+		out.State = "up"
+	}
+	for _, rs := range vs.RealServers {
+		is, count := decided.server(vs, rs), counts[serverID{vs.Key, rs.Address}]
+		r := RealServerStatus{
+			Name: rs.Name, Address: rs.Address, State: is.verdict.String(), Since: is.since, Reason: is.reason,
+			InTable: is.present, Weight: rs.Weight, DynamicWeight: weightStatus(is.dynamic), EffectiveWeight: is.weight,
+			SlowStartSince: is.ramp, SlowStartSeconds: vs.SlowStart.Seconds(),
+			ActiveConnections: count.Active, InactiveConnections: count.Inactive, Checks: []CheckStatus{},
+		}
+		for _, c := range rs.Checks {
+			r.Checks = append(r.Checks, checkStatus(c, results[c.Key]))
+		}
+		out.RealServers = append(out.RealServers, r)
+	}
+	return out
+}
+
+func checkStatus(c checker.Check, s checker.Status) CheckStatus {
+	return CheckStatus{
+		Name: c.Key.Check, Kind: c.Config.Kind.String(), Target: c.Config.Target.String(),
+		State: s.Verdict.String(), Up: s.Verdict == checker.Up, Since: s.Since, Last: s.Last,
+		DurationSeconds: s.Duration.Seconds(), Reason: s.Reason, Error: cmp.Or(s.Detail, s.Reason), Run: s.Run,
+		Rise: max(c.Config.Rise, 1), Fall: max(c.Config.Fall, 1),
+		IntervalSeconds: c.Config.Interval.Seconds(), TimeoutSeconds: c.Config.Timeout.Seconds(),
+		DampedSeconds: s.Damped.Seconds(), Weight: weightStatus(s.Weight),
+		Passed: s.Counts.Passed, Failed: s.Counts.Failed, Local: s.Counts.Local,
+	}
+}
+
+func weightStatus(w checker.Weight) *uint32 {
+	if !w.Set {
+		return nil
+	}
+	return &w.Value
+}
