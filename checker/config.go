@@ -181,6 +181,7 @@ type Status struct {
 	Since    time.Time     // of the verdict
 	Last     time.Time     // of the last result; zero: none yet
 	Duration time.Duration // of the last run
+	Next     time.Time     // when it runs again; zero: it is running, or due. Of Snapshot only
 	Reason   string        // of the last failed result while it is the newest; empty after a pass
 	Detail   string
 	Run      int // results of the same kind in a row

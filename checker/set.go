@@ -239,6 +239,9 @@ func (s *Set) Snapshot() []Status {
 	out := make([]Status, len(s.order))
 	for i, m := range s.order {
 		out[i] = m.status(now)
+		if !m.entry.running && m.entry.index >= 0 {
+			out[i].Next = s.base.Add(m.entry.due)
+		}
 	}
 	return out
 }

@@ -120,7 +120,7 @@ func serviceStatus(
 func checkStatus(c checker.Check, s checker.Status) CheckStatus {
 	return CheckStatus{
 		Name: c.Key.Check, Kind: c.Config.Kind.String(), Target: c.Config.Target.String(),
-		State: s.Verdict.String(), Up: s.Verdict == checker.Up, Since: s.Since, Last: s.Last,
+		State: s.Verdict.String(), Up: s.Verdict == checker.Up, Since: s.Since, Last: s.Last, Next: s.Next,
 		DurationSeconds: s.Duration.Seconds(), Reason: s.Reason, Error: cmp.Or(s.Detail, s.Reason), Run: s.Run,
 		Rise: max(c.Config.Rise, 1), Fall: max(c.Config.Fall, 1),
 		IntervalSeconds: c.Config.Interval.Seconds(), TimeoutSeconds: c.Config.Timeout.Seconds(),

@@ -371,7 +371,7 @@ func TestRealProgram(t *testing.T) {
 	r := newRig(func(ctx context.Context, c command.Command) (command.Result, error) { return c.Run(ctx) })
 	r.Apply([]Config{{Command: []string{"/bin/sh", program}}})
 	stop := r.start(t)
-	r.Put(Event{"virtual_router", "web", "master", "init", "it\nstops\x00", time.Unix(0, 5).UTC(), "lb1"})
+	r.Put(Event{"virtual_router", "web", "master", "init", "it\nstops\x00", time.Unix(0, 5).UTC(), "lb1", 0})
 	stop() // delivers it
 	got, err := os.ReadFile(out)
 	if err != nil {

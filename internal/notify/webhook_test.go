@@ -32,7 +32,7 @@ func TestRealWebhook(t *testing.T) {
 	r.client.Transport.(*http.Transport).TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
 	r.Apply([]Config{{Webhook: server.URL, Timeout: 30 * time.Second}})
 	stop := r.start(t)
-	want := Event{"real_server", "web/web1", "up", "down", "refused", time.Unix(1, 0).UTC(), "lb1"}
+	want := Event{"real_server", "web/web1", "up", "down", "refused", time.Unix(1, 0).UTC(), "lb1", 0}
 	r.Put(want)
 	select {
 	case e := <-got:
