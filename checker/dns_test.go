@@ -323,3 +323,20 @@ func TestDNSInvalid(t *testing.T) {
 		}
 	}
 }
+
+// FuzzParseAnswer: no answer makes it crash, or take long.
+func FuzzParseAnswer(f *testing.F) {
+	q := dnsmessage.Question{Name: dnsmessage.MustNewName("a."), Type: 1, Class: dnsmessage.ClassINET}
+	m := dnsmessage.Message{Header: dnsmessage.Header{Response: true}, Questions: []dnsmessage.Question{q}}
+	withRecords(&dnsmessage.SOAResource{NS: q.Name, MBox: q.Name}, &dnsmessage.TXTResource{TXT: []string{"x"}})(&m)
+	b, err := m.Pack()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		if a, err := parseAnswer(b, 0, q); err == nil {
+			a.judge(nil)
+		}
+	})
+}

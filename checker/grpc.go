@@ -106,7 +106,7 @@ func judgeGRPC(resp *http.Response, body []byte) Result {
 		return failure(reasonMalformed, errors.New("answer without grpc-status"))
 	}
 	if code != 0 {
-		detail := detailOf(fmt.Sprintf("%s %s", grpcCode(code), trailer.Get("Grpc-Message")))
+		detail := detailOf(strings.TrimSpace(grpcCode(code) + " " + trailer.Get("Grpc-Message")))
 		return Result{Err: fmt.Errorf("grpc status %s", detail), Reason: reasonGRPC, Detail: detail}
 	}
 	status, err := servingStatus(body)
