@@ -94,6 +94,9 @@ func (b *builder) checks(list []*rawCheck, service netip.Addr) []check {
 // them apart.
 func (b *builder) nameDNS(first, raw *rawCheck, c *check, several bool) {
 	c.name = raw.Kind
+	if c.config.DNS.Name == "" || c.config.DNS.Type == 0 {
+		return // reported there
+	}
 	if several {
 		transport := "udp"
 		if c.config.DNS.TCP {

@@ -47,6 +47,15 @@ virtual_server "a" {
     }
     check "icmp" {}
   }
+  real_server "web4" {
+    address = "10.0.0.24"
+    check "dns" {
+      type = /* error: Invalid type: type takes a whole number from 1 to 65535, not -1. */ -1
+    }
+    check "dns" {
+      type = /* error: Invalid type: type takes a whole number from 1 to 65535, not 65536. */ 65536
+    }
+  }
   real_server "web3" {
     address = "10.0.0.23"
     check "dns" {
@@ -60,7 +69,7 @@ virtual_server "a" {
       name = "example.com"
       type = "A"
     }
-    check /* error: Duplicate check name: "dns-udp-A-example.com." is already used at testdata/invalid/check_kinds.hcl:59. */ "dns" {
+    check /* error: Duplicate check name: "dns-udp-A-example.com." is already used at testdata/invalid/check_kinds.hcl:68. */ "dns" {
       name = "example.com."
       type = 1
     }
