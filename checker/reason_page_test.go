@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,7 +44,7 @@ func reasons(t *testing.T) []string {
 	return found
 }
 
-// TestReasonsPage: docs/checks.md explains every reason that a result can have.
+// TestReasonsPage: docs/checks.md explains every reason that a result can have, and no other.
 func TestReasonsPage(t *testing.T) {
 	page, err := os.ReadFile("../docs/checks.md")
 	if err != nil {
@@ -66,6 +67,11 @@ func TestReasonsPage(t *testing.T) {
 	for _, r := range all {
 		if !listed[r] {
 			t.Errorf("docs/checks.md lacks the reason %q", r)
+		}
+	}
+	for r := range listed {
+		if !slices.Contains(all, r) {
+			t.Errorf("docs/checks.md has %q, which is no reason", r)
 		}
 	}
 }

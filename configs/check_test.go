@@ -3,6 +3,7 @@
 package configs
 
 import (
+	"context"
 	"crypto/tls"
 	"net/netip"
 	"strings"
@@ -125,6 +126,44 @@ func TestLoadChecks(t *testing.T) {
 	if diff := cmp.Diff(defaults, def.RealServers[0].Checks, addresses); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
+}
+
+// TestChecksRun: what a configuration may say of a check, the checker can run. Nobody answers here.
+func TestChecksRun(t *testing.T) {
+	var list []checker.Check
+	for _, file := range []string{"testdata/checks.hcl", "examples/checks.hcl"} {
+		cfg, diags := Load(file)
+		if diags.Errors() > 0 {
+			t.Fatal(diags)
+		}
+		for _, s := range cfg.VirtualServers {
+			for _, r := range s.RealServers {
+				for _, c := range r.Checks {
+					c.Key.Service = file + ":" + c.Key.Service
+					c.Config.Target = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), 1)
+					c.Config.Source, c.Config.Interval, c.Config.Timeout = netip.Addr{}, time.Hour, 10*time.Second
+					c.Config.TLS.CA, c.Config.TLS.Certificate, c.Config.TLS.Key = "", "", "" // absent
+					list = append(list, c)
+				}
+			}
+		}
+	}
+	set := checker.NewSet(checker.Options{OnResult: func(s checker.Status, r checker.Result) {
+		if r.Reason == "invalid check" {
+			t.Errorf("%v: %v", s.Key, r.Err)
+		}
+	}})
+	set.Apply(list)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- set.Run(ctx) }()
+	select {
+	case <-set.FirstRound():
+	case <-time.After(30 * time.Second):
+		t.Error("some checks have not run")
+	}
+	cancel()
+	<-ended
 }
 
 // TestCheckBounds has the arguments that are too long for a file of testdata.

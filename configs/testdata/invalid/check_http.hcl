@@ -57,6 +57,10 @@ virtual_server "a" {
     url  = /* error: Invalid url: url takes a URL of http or https, such as "http://www.example.com/health". */ "http://bücher.example/"
   }
   check "http" {
+    name = "fragment"
+    url  = /* error: Invalid url: url takes a URL of http or https, such as "http://www.example.com/health". */ "http://www.example.com/#top"
+  }
+  check "http" {
     name = "twice"
     url  = "http://www.example.com/"
     /* error: Said twice: url says path already: remove one of both. */ path = "/health"
