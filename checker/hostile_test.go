@@ -3,425 +3,427 @@
 package checker
 
 import (
-	"bufio"
+	"bytes"
+	"compress/gzip"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/http"
-	"net/netip"
-	"os"
-	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
+	"text/tabwriter"
 	"time"
 
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 	"golang.org/x/sys/unix"
 )
 
-const (
-	patience = 300 * time.Millisecond // the timeout of checks that are to meet it
-	slack    = 2 * time.Second        // of a machine with much else to do
-)
-
-// check runs one check on a Set and returns its first result and status.
-func check(t *testing.T, c Config) (Result, Status) {
-	t.Helper()
-	if c.Timeout == 0 {
-		c.Timeout = 10 * time.Second
-	}
-	c.Interval = time.Hour
-	type first struct {
-		Result
-		Status
-	}
-	got := make(chan first, 1)
-	s := NewSet(Options{OnResult: func(st Status, r Result) {
-		select {
-		case got <- first{r, st}:
-		default:
-		}
-	}})
-	s.Apply([]Check{{Key: Key{"web", "web1", c.Kind.String()}, Config: c}})
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("run: %v", err)
-		}
-	}()
-	select {
-	case f := <-got:
-		if f.Duration > c.Timeout+slack {
-			t.Errorf("took %s with a timeout of %s", f.Duration, c.Timeout)
-		}
-		return f.Result, f.Status
-	case <-time.After(c.Timeout + slack):
-		t.Fatalf("no result after %s with a timeout of %s", c.Timeout+slack, c.Timeout)
-	}
-	panic("unreachable")
+// hostile is a server that means no good, and what a check says of it.
+type hostile struct {
+	name   string
+	server func(*net.TCPConn)
+	change func(*Config) // of a GET of /health in HTTP/1.1 that wants a 2xx; nil: none
+	reason string        // empty: passes
+	detail string        // a part of it
 }
 
-// serve accepts connections and hands each to handle, which must end when the connection does.
-func serve(t *testing.T, handle func(*net.TCPConn)) netip.AddrPort {
-	t.Helper()
-	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.MustParseAddrPort("127.0.0.1:0")))
-	if err != nil {
-		t.Fatal(err)
+const httpOK = "HTTP/1.1 200 OK\r\n"
+
+// then says something and then goes on.
+func then(s string, next func(*net.TCPConn)) func(*net.TCPConn) {
+	return answer(func(c *net.TCPConn) {
+		_, _ = io.WriteString(c, s)
+		next(c)
+	})
+}
+
+// floods writes s for ever.
+func floods(s string) func(*net.TCPConn) { return func(c *net.TCPConn) { pour(c, []byte(s), 0) } }
+
+// crawls writes s for ever, a piece in a while.
+func crawls(s string) func(*net.TCPConn) {
+	return func(c *net.TCPConn) { pour(c, []byte(s), 20*time.Millisecond) }
+}
+
+// pour writes b until the other side is gone.
+func pour(c io.Writer, b []byte, pause time.Duration) {
+	for {
+		if _, err := c.Write(b); err != nil {
+			return
+		}
+		time.Sleep(pause)
 	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
+}
+
+func hostileHTTP1() []hostile {
+	expect := func(c *Config) { c.Expect = "needle" }
+	redirects := func(c *Config) { c.HTTP.Redirects = true }
+	spam := strings.Repeat("spam", 4000)
+	return []hostile{
+		{"half-open", silent, nil, "timeout", "read response of"},
+		{"accepts, then RST", reset, nil, "connection reset", ""},
+		{"closed without an answer", says(""), nil, "connection closed", ""},
+		{"RST instead of an answer", answer(reset), nil, "connection reset", ""},
+		{"RST in the body", then(httpOK+"Content-Length: 10\r\n\r\nab", func(c *net.TCPConn) {
+			time.Sleep(20 * time.Millisecond)
+			reset(c)
+		}), nil, "connection reset", "read body of"},
+		{"garbage", says("\x16\x03\x01\x02\x00\x01\r\n\r\n"), nil, "malformed response", ""},
+		{"garbage without end", answer(floods("spam")), nil, "response too large", ""},
+		{"1 byte at a time", answer(crawls("H")), nil, "timeout", "read response of"},
+		{"slow header", then(httpOK+"X-Slow: ", crawls("a")), nil, "timeout", "read response of"},
+		{"endless header", then(httpOK, floods("X-Spam: spam\r\n")), nil, "response too large", "header over 16384 bytes"},
+		{"endless line", answer(floods(httpOK[:9])), nil, "response too large", ""},
+		{"interim responses for ever", answer(floods("HTTP/1.1 103 Early Hints\r\n\r\n")), nil, "response too large", ""},
+		{"interim responses, slowly", answer(crawls("HTTP/1.1 103 Early Hints\r\n\r\n")), nil, "timeout", ""},
+		{"slow body", then(httpOK+"\r\n", crawls("a")), nil, "timeout", "read body of"},
+		{"slow body, end expected", then(httpOK+"\r\n", crawls("a")), func(c *Config) { c.Expect = "a$" }, "timeout", "read body of"},
+		{"endless body", then(httpOK+"\r\n", floods(spam)), nil, "", "200 OK"},
+		{"endless body, not the expected", then(httpOK+"\r\n", floods(spam)), expect, "body", ""},
+		{"endless body, digest", then(httpOK+"\r\n", floods(spam)), func(c *Config) { c.HTTP.Digest = "md5:" + strings.Repeat("0", 32) },
+			"response too large", ""},
+		{"1 GB announced and sent", then(httpOK+"Content-Length: 1000000000\r\n\r\n", floods(spam)), nil, "", "200 OK"},
+		{"1 GB announced, not sent", then(httpOK+"Content-Length: 1000000000\r\n\r\n", silent), nil, "timeout", ""},
+		{"chunks for ever", then(httpOK+"Transfer-Encoding: chunked\r\n\r\n", floods("4\r\nspam\r\n")), nil, "", "200 OK"},
+		{"chunks of 1 byte, long extensions", then(httpOK+"Transfer-Encoding: chunked\r\n\r\n", floods("1;"+strings.Repeat("x", 2000)+"\r\na\r\n")), nil,
+			"malformed response", ""},
+		{"chunk without end of its length", then(httpOK+"Transfer-Encoding: chunked\r\n\r\n", floods("0")), nil, "malformed response", ""},
+		{"trailers for ever", then(httpOK+"Transfer-Encoding: chunked\r\n\r\n0\r\n", floods("X-Spam: spam\r\n")), nil, "malformed response", ""},
+		{"gzip bomb", bomb(), expect, "body", ""},
+		{"redirect to itself", says("HTTP/1.1 302 Found\r\nLocation: /health\r\n\r\n"), redirects, "redirect", "in a circle"},
+		{"redirects for ever", further(), redirects, "redirect", "more than 10"},
+		{"redirect elsewhere", says("HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\n\r\n"), redirects, "redirect", "another server"},
+		{"expected in TCP for ever", floods("spam"), func(c *Config) { c.Kind, c.Expect = TCP, "needle" }, "response too large", ""},
+		{"expected in TCP, 1 byte at a time", crawls("a"), func(c *Config) { c.Kind, c.Expect = TCP, "needle" }, "timeout", ""},
+		{"reads nothing of much to send", func(c *net.TCPConn) { _, _ = unixPoll(c) }, func(c *Config) {
+			c.Kind, c.Send = TCP, strings.Repeat("a", 12<<20)
+		}, "timeout", "send to"},
+	}
+}
+
+// unixPoll waits without reading until the other side is gone.
+func unixPoll(c *net.TCPConn) (int, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	for range 1000 {
+		var n int
+		if err := raw.Control(func(fd uintptr) {
+			n, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLRDHUP}}, 0)
+		}); err != nil || n > 0 {
+			return n, err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return 0, errors.New("still there")
+}
+
+// bomb answers 256 MB of zeros in a few hundred kB that nobody has asked for.
+func bomb() func(*net.TCPConn) {
+	var b bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	zeros := make([]byte, 1<<20)
+	for range 256 {
+		_, _ = z.Write(zeros)
+	}
+	_ = z.Close()
+	return says(fmt.Sprintf("%sContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s", httpOK, b.Len(), b.Bytes()))
+}
+
+// further redirects to a path that is new each time.
+func further() func(*net.TCPConn) {
+	var mu sync.Mutex
+	n := 0
+	return answer(func(c *net.TCPConn) {
+		mu.Lock()
+		n++
+		to := n
+		mu.Unlock()
+		_, _ = fmt.Fprintf(c, "HTTP/1.1 302 Found\r\nLocation: /%d\r\n\r\n", to)
+	})
+}
+
+func hostileTLS(t *testing.T) []hostile {
+	ca := newAuthority(t)
+	trusted := func(c *Config) { c.TLS = TLS{On: true, CA: ca.file(t)} }
+	with := func(a *authority, change func(*x509.Certificate)) func(*net.TCPConn) {
+		return secured(&tls.Config{Certificates: []tls.Certificate{a.issue(t, change)}}, greets)
+	}
+	stall := func(after int) func(*net.TCPConn) { // of what the server says in the handshake
+		config := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, nil)}}
+		return func(c *net.TCPConn) {
+			s := tls.Server(&stalled{c, after}, config)
+			_ = s.Handshake()
+			silent(c)
+		}
+	}
+	say := func(s string) func(*net.TCPConn) {
+		return func(c *net.TCPConn) { _, _ = io.WriteString(c, s); silent(c) }
+	}
+	return []hostile{
+		{"TLS: stalls before its hello", silent, trusted, "timeout", "shake hands with"},
+		{"TLS: stalls in a record header", stall(3), trusted, "timeout", "shake hands with"},
+		{"TLS: stalls in its hello", stall(40), trusted, "timeout", "shake hands with"},
+		{"TLS: stalls in its certificate", stall(400), trusted, "timeout", "shake hands with"},
+		{"TLS: stalls after the handshake", secured(&tls.Config{Certificates: []tls.Certificate{ca.issue(t, nil)}},
+			func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }), trusted, "timeout", "read response of"},
+		{"TLS: 1 byte at a time", func(c *net.TCPConn) {
+			_, _ = io.WriteString(c, "\x16\x03\x03\x40\x00")
+			crawls("\x02")(c)
+		}, trusted, "timeout", ""},
+		{"TLS: hello without end", func(c *net.TCPConn) {
+			floods("\x16\x03\x03\x00\x04\x0b\xff\xff\xff")(c)
+		}, trusted, "tls handshake", ""},
+		{"TLS: empty records for ever", floods("\x16\x03\x03\x00\x00"), trusted, "tls handshake", ""},
+		{"TLS: plain HTTP", say("HTTP/1.1 400 Bad Request\r\n\r\n"), trusted, "tls handshake", ""},
+		{"TLS: alert", say("\x15\x03\x03\x00\x02\x02\x28"), trusted, "tls handshake", "handshake failure"},
+		{"TLS: RST in the handshake", func(c *net.TCPConn) {
+			_, _ = c.Read(make([]byte, 1000))
+			reset(c)
+		}, trusted, "connection reset", ""},
+		{"TLS: closed in the handshake", func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 5000)) }, trusted, "connection closed", ""},
+		{"TLS: unknown authority", with(newAuthority(t), nil), trusted, "certificate of unknown authority", ""},
+		{"TLS: expired", with(ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), trusted, "certificate expired", ""},
+		{"TLS: another name", with(ca, func(c *x509.Certificate) { c.IPAddresses = nil }), trusted, "certificate for another name", ""},
+		{"TLS: endless body", secured(&tls.Config{Certificates: []tls.Certificate{ca.issue(t, nil)}}, func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 1000))
+			_, _ = io.WriteString(c, httpOK+"\r\n")
+			pour(c, bytes.Repeat([]byte("spam"), 4000), 0)
+		}), trusted, "", "200 OK"},
+	}
+}
+
+// stalled passes on what is written up to a number of bytes.
+type stalled struct {
+	net.Conn
+	left int
+}
+
+func (s *stalled) Write(b []byte) (int, error) {
+	n := min(len(b), s.left)
+	s.left -= n
+	if _, err := s.Conn.Write(b[:n]); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// h2 is a server of HTTP/2 that reads up to the header of the request and then plays.
+func h2(settings []http2.Setting, play func(c *net.TCPConn, f *http2.Framer)) func(*net.TCPConn) {
+	return func(c *net.TCPConn) {
+		if _, err := io.ReadFull(c, make([]byte, len(http2.ClientPreface))); err != nil {
+			return
+		}
+		f := http2.NewFramer(c, c)
+		if settings != nil {
+			_ = f.WriteSettings(settings...)
+		}
 		for {
-			c, err := l.AcceptTCP()
+			frame, err := f.ReadFrame()
 			if err != nil {
 				return
 			}
-			go func() {
-				defer c.Close()
-				handle(c)
-			}()
+			if frame.Header().Type == http2.FrameHeaders {
+				break
+			}
 		}
-	}()
-	return l.Addr().(*net.TCPAddr).AddrPort()
-}
-
-// answer reads the request and then calls write.
-func answer(write func(c *net.TCPConn)) func(*net.TCPConn) {
-	return func(c *net.TCPConn) {
-		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-			write(c)
-		}
+		play(c, f)
 	}
 }
 
-func says(s string) func(*net.TCPConn) {
-	return answer(func(c *net.TCPConn) { _, _ = io.WriteString(c, s) })
+// headers is a header block.
+func headers(pairs ...string) []byte {
+	var b bytes.Buffer
+	e := hpack.NewEncoder(&b)
+	for i := 0; i < len(pairs); i += 2 {
+		_ = e.WriteField(hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return b.Bytes()
 }
 
-// forever writes s until the other side is gone.
-func forever(c *net.TCPConn, s string, pause time.Duration) {
-	for {
-		if _, err := io.WriteString(c, s); err != nil {
-			return
+func hostileHTTP2() []hostile {
+	two := func(c *Config) { c.HTTP.HTTP2 = true }
+	post := func(c *Config) { c.HTTP.HTTP2, c.HTTP.Method, c.HTTP.Body = true, "POST", strings.Repeat("a", 1000) }
+	none := []http2.Setting{}
+	quiet := func(c *net.TCPConn, _ *http2.Framer) { silent(c) }
+	// loop plays one frame for ever, written with a small buffer.
+	loop := func(first, frame func(*http2.Framer)) func(*net.TCPConn, *http2.Framer) {
+		return func(c *net.TCPConn, f *http2.Framer) {
+			if first != nil {
+				first(f)
+			}
+			var b bytes.Buffer
+			frame(http2.NewFramer(&b, nil))
+			pour(c, b.Bytes(), 0)
 		}
-		if pause > 0 {
-			time.Sleep(pause)
-		}
+	}
+	head := func(f *http2.Framer, status string, end bool) {
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers(":status", status), EndHeaders: true, EndStream: end})
+	}
+	return []hostile{
+		{"h2: says nothing", silent, two, "timeout", ""},
+		{"h2: SETTINGS never", h2(nil, quiet), two, "timeout", ""},
+		{"h2: SETTINGS only", h2(none, quiet), two, "timeout", ""},
+		{"h2: window of 0 for a body", h2([]http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 0}}, quiet), post, "timeout", ""},
+		{"h2: no streams allowed", h2([]http2.Setting{{ID: http2.SettingMaxConcurrentStreams, Val: 0}}, quiet), two, "timeout", ""},
+		{"h2: GOAWAY", h2(none, func(c *net.TCPConn, f *http2.Framer) {
+			_ = f.WriteGoAway(0, http2.ErrCodeNo, nil)
+			silent(c)
+		}), two, "connection closed", "GOAWAY"},
+		{"h2: GOAWAY for an error", h2(none, func(c *net.TCPConn, f *http2.Framer) {
+			_ = f.WriteGoAway(0, http2.ErrCodeEnhanceYourCalm, []byte("calm"))
+		}), two, "connection closed", "GOAWAY"},
+		{"h2: GOAWAY after the request, and no answer", h2(none, func(c *net.TCPConn, f *http2.Framer) {
+			_ = f.WriteGoAway(1, http2.ErrCodeNo, nil)
+			silent(c)
+		}), two, "timeout", ""},
+		{"h2: RST_STREAM", h2(none, func(c *net.TCPConn, f *http2.Framer) {
+			_ = f.WriteRSTStream(1, http2.ErrCodeInternal)
+			silent(c)
+		}), two, "connection reset", "INTERNAL_ERROR"},
+		{"h2: REFUSED_STREAM", h2(none, func(c *net.TCPConn, f *http2.Framer) {
+			_ = f.WriteRSTStream(1, http2.ErrCodeRefusedStream)
+			silent(c)
+		}), two, "connection reset", "REFUSED_STREAM"},
+		{"h2: RST_STREAM in the body", h2(none, func(c *net.TCPConn, f *http2.Framer) {
+			head(f, "200", false)
+			_ = f.WriteData(1, false, []byte("o"))
+			_ = f.WriteRSTStream(1, http2.ErrCodeInternal)
+			silent(c)
+		}), two, "connection reset", "INTERNAL_ERROR"},
+		{"h2: RST in the body", h2(none, func(c *net.TCPConn, f *http2.Framer) {
+			head(f, "200", false)
+			_ = f.WriteData(1, false, []byte("o"))
+			time.Sleep(20 * time.Millisecond)
+			reset(c)
+		}), two, "connection reset", ""},
+		{"h2: body never", h2(none, func(c *net.TCPConn, f *http2.Framer) { head(f, "200", false); silent(c) }), two, "timeout", "read body of"},
+		{"h2: endless CONTINUATION", h2(none, loop(func(f *http2.Framer) {
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers(":status", "200")})
+		}, func(f *http2.Framer) { _ = f.WriteContinuation(1, false, headers("x-spam", "spam")) })), two, "malformed response", ""},
+		{"h2: empty CONTINUATION for ever", h2(none, loop(func(f *http2.Framer) {
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers(":status", "200")})
+		}, func(f *http2.Framer) { _ = f.WriteContinuation(1, false, nil) })), two, "response too large", ""},
+		{"h2: large header", h2(none, func(c *net.TCPConn, f *http2.Framer) {
+			large := strings.Repeat("a", 10<<10)
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: headers(":status", "200", "x", large, "y", large), EndHeaders: true})
+			silent(c)
+		}), two, "response too large", ""},
+		{"h2: interim responses for ever", h2(none, loop(nil, func(f *http2.Framer) { head(f, "103", false) })), two, "response too large", ""},
+		{"h2: PING for ever", h2(none, loop(nil, func(f *http2.Framer) { _ = f.WritePing(false, [8]byte{}) })), two, "response too large", ""},
+		{"h2: SETTINGS for ever", h2(none, loop(nil, func(f *http2.Framer) { _ = f.WriteSettings() })), two, "response too large", ""},
+		{"h2: empty DATA for ever", h2(none, loop(func(f *http2.Framer) { head(f, "200", false) },
+			func(f *http2.Framer) { _ = f.WriteData(1, false, nil) })), two, "response too large", ""},
+		{"h2: more DATA than allowed", h2(none, loop(func(f *http2.Framer) { head(f, "200", false) },
+			func(f *http2.Framer) { _ = f.WriteData(1, false, make([]byte, 16<<10)) })), two, "", "200 OK"},
+		{"h2: garbage", h2(none, func(c *net.TCPConn, _ *http2.Framer) { floods("spam")(c) }), two, "malformed response", ""},
+		{"h2: HTTP/1.1 instead", says("HTTP/1.1 400 Bad Request\r\n\r\n"), two, "malformed response", ""},
+		{"h2: closed at once", func(*net.TCPConn) {}, two, "connection closed", ""},
+		{"h2: RST at once", reset, two, "connection reset", ""},
 	}
 }
 
-func reset(c *net.TCPConn) { _ = c.SetLinger(0) }
+// cost is what one run took.
+type cost struct {
+	took     time.Duration
+	received uint64 // bytes that the kernel took in for the check
+	heap     uint64 // bytes allocated in this process, the hostile server's part included
+}
 
-// silent reads what comes and says nothing.
-func silent(c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) }
-
-// closed returns an address that nothing listens on.
-func closed(t *testing.T) netip.AddrPort {
+// run runs one check against h, and waits until nothing of it is left.
+func (h *hostile) run(t *testing.T) (Result, cost) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var received atomic.Uint64
+	c := httpConfig(serve(t, func(c *net.TCPConn) {
+		h.server(c)
+		received.Add(acked(c))
+	}))
+	c.Timeout = 10 * time.Second
+	if h.reason == reasonTimeout {
+		c.Timeout = patience
+	}
+	if h.change != nil {
+		h.change(&c)
+	}
+	goroutines, files := runtime.NumGoroutine(), descriptors(t)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := time.Now()
+	ctx, cancel := context.WithDeadline(t.Context(), start.Add(c.Timeout))
+	defer cancel()
+	probe, err := newHTTP(&c, compiled(t, c.Expect))
+	if c.Kind == TCP {
+		probe, err = newTCP(&c, compiled(t, c.Expect))
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).AddrPort()
+	res := probe(ctx)
+	took := time.Since(start)
+	runtime.ReadMemStats(&after)
+	eventually(t, func() bool { return runtime.NumGoroutine() <= goroutines && descriptors(t) <= files })
+	if took > c.Timeout+slack {
+		t.Errorf("took %s with a timeout of %s", took, c.Timeout)
+	}
+	return res, cost{took, received.Load(), after.TotalAlloc - before.TotalAlloc}
 }
 
-// blackhole returns an address that answers no SYN: the backlog of its listener is full.
-func blackhole(t *testing.T) netip.AddrPort {
+func compiled(t *testing.T, expr string) *regexp.Regexp {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if expr == "" {
+		return nil
+	}
+	return regexp.MustCompile(expr)
+}
+
+// acked is how much of what a server has written the other side's kernel has taken in.
+func acked(c *net.TCPConn) (n uint64) {
+	raw, err := c.SyscallConn()
 	if err != nil {
-		t.Fatal(err)
+		return 0
 	}
-	t.Cleanup(func() { _ = unix.Close(fd) })
-	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
-		t.Fatal(err)
-	}
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(sa.(*unix.SockaddrInet4).Port))
-	for range 8 {
-		c, err := net.DialTimeout("tcp", addr.String(), 200*time.Millisecond)
-		if err != nil {
-			return addr
+	_ = raw.Control(func(fd uintptr) {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.SOL_TCP, unix.TCP_INFO); err == nil {
+			n = info.Bytes_acked
 		}
-		t.Cleanup(func() { _ = c.Close() })
-	}
-	t.Fatal("a full backlog still accepts")
-	panic("unreachable")
-}
-
-func httpConfig(target netip.AddrPort) Config {
-	c := Config{Kind: HTTP, Target: target, HTTP: HTTPConfig{Path: "/health"}}
-	c.HTTP.Status.Add(200, 299)
-	return c
-}
-
-func TestTCP(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		target netip.AddrPort
-		reason string
-	}{
-		{"accepted", serve(t, silent), ""},
-		{"closed at once", serve(t, func(*net.TCPConn) {}), ""},
-		{"reset at once", serve(t, reset), ""},
-		{"refused", closed(t), "connection refused"},
-		{"no answer", blackhole(t), "timeout"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			c := Config{Kind: TCP, Target: tc.target}
-			if tc.reason == reasonTimeout {
-				c.Timeout = patience
-			}
-			res, st := check(t, c)
-			want := Up
-			if tc.reason != "" {
-				want = Down
-			}
-			if res.Reason != tc.reason || st.Verdict != want {
-				t.Errorf("got %s %q (%v), want %s %q", st.Verdict, res.Reason, res.Err, want, tc.reason)
-			}
-			if tc.reason == reasonTimeout && st.Duration < patience {
-				t.Errorf("timeout after %s, want %s", st.Duration, patience)
-			}
-		})
-	}
-}
-
-// The server's reset is here before the result is looked at.
-func TestTCPAcceptedThenReset(t *testing.T) {
-	hang := make(chan struct{})
-	addr := serve(t, func(c *net.TCPConn) { reset(c); _ = c.Close(); close(hang) })
-	fd, err := connect(addr, netip.Addr{})
-	if err != nil && err != unix.EINPROGRESS {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	<-hang
-	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	for poll[0].Revents&unix.POLLERR == 0 {
-		if _, err := unix.Poll(poll, 1000); err != nil && err != unix.EINTR {
-			t.Fatal(err)
-		}
-	}
-	if res := connected(fd, addr); res.Err != nil {
-		t.Errorf("got %v, want a pass", res.Err)
-	}
-}
-
-func TestTCPv6(t *testing.T) {
-	l, err := net.Listen("tcp", "[::1]:0")
-	if err != nil {
-		t.Skipf("needs IPv6 on the loopback: %v", err)
-	}
-	defer l.Close()
-	if res, _ := check(t, Config{Kind: TCP, Target: l.Addr().(*net.TCPAddr).AddrPort()}); res.Err != nil {
-		t.Errorf("got %v, want a pass", res.Err)
-	}
-}
-
-func TestHTTP(t *testing.T) {
-	const ok = "HTTP/1.1 200 OK\r\n"
-	for _, tc := range []struct {
-		name   string
-		target netip.AddrPort
-		expect string
-		reason string
-		detail string // a part of it
-	}{
-		{"ok", serve(t, says(ok+"Content-Length: 2\r\n\r\nok")), "", "", "200 OK"},
-		{"ok until closed", serve(t, says(ok+"\r\nok")), "^ok$", "", "200 OK"},
-		{"ok in chunks", serve(t, says(ok+"Transfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n")), "^ok$", "", ""},
-		{"ok after interim", serve(t, says("HTTP/1.1 103 Early Hints\r\n\r\n"+ok+"Content-Length: 0\r\n\r\n")), "", "", "200 OK"},
-		{"no content", serve(t, says("HTTP/1.1 204 No Content\r\n\r\n")), "", "", "204 No Content"},
-		{"body differs", serve(t, says(ok+"\r\nall is lost")), "^ok", "body", `"^ok"`},
-		{"status", serve(t, says("HTTP/1.1 503 \x1b[2J\r\n\r\n")), "", "status", "503 Service Unavailable"},
-		{"redirect", serve(t, says("HTTP/1.1 302 Found\r\nLocation: /health\r\n\r\n")), "", "status", "302 Found"},
-		{"refused", closed(t), "", "connection refused", "connect 127.0.0.1:"},
-		{"no answer to SYN", blackhole(t), "", "timeout", "connect 127.0.0.1:"},
-		{"half-open", serve(t, silent), "", "timeout", "read response of"},
-		{"closed without answer", serve(t, says("")), "", "connection closed", "read response of"},
-		{"reset without answer", serve(t, answer(reset)), "", "connection reset", ""},
-		{"garbage", serve(t, says("\x16\x03\x01\x02\x00\x01\r\n\r\n")), "", "malformed response", ""},
-		{"garbage without end", serve(t, answer(func(c *net.TCPConn) { forever(c, "spam", 0) })), "", "response too large", ""},
-		{"bad header", serve(t, says(ok+"no colon\r\n\r\n")), "", "malformed response", ""},
-		{"bad chunk", serve(t, says(ok+"Transfer-Encoding: chunked\r\n\r\nzz\r\n")), "", "malformed response", "read body of"},
-		{"short body", serve(t, says(ok+"Content-Length: 10\r\n\r\nok")), "", "connection closed", "read body of"},
-		{"endless interim", serve(t, answer(func(c *net.TCPConn) { forever(c, "HTTP/1.1 100 Continue\r\n\r\n", 0) })), "", "response too large", ""},
-		{"endless header", serve(t, answer(func(c *net.TCPConn) {
-			_, _ = io.WriteString(c, ok)
-			forever(c, "X-Spam: spam\r\n", 0)
-		})), "", "response too large", ""},
-		{"endless line", serve(t, answer(func(c *net.TCPConn) { forever(c, ok[:9], 0) })), "", "response too large", ""},
-		{"slow header", serve(t, answer(func(c *net.TCPConn) {
-			_, _ = io.WriteString(c, ok+"X-Slow: ")
-			forever(c, "a", 20*time.Millisecond)
-		})), "", "timeout", "read response of"},
-		{"endless body", serve(t, answer(func(c *net.TCPConn) {
-			_, _ = io.WriteString(c, ok+"\r\n")
-			forever(c, strings.Repeat("spam", 1000), 0)
-		})), "", "", "200 OK"},
-		{"endless body without the expected", serve(t, answer(func(c *net.TCPConn) {
-			_, _ = io.WriteString(c, ok+"\r\n")
-			forever(c, strings.Repeat("spam", 1000), 0)
-		})), "needle", "body", ""},
-		{"endless body with the expected", serve(t, answer(func(c *net.TCPConn) {
-			_, _ = io.WriteString(c, ok+"\r\nneedle")
-			forever(c, strings.Repeat("spam", 1000), 0)
-		})), "needle", "", ""},
-		{"slow body", serve(t, answer(func(c *net.TCPConn) {
-			_, _ = io.WriteString(c, ok+"\r\n")
-			forever(c, "a", 20*time.Millisecond)
-		})), "a$", "timeout", "read body of"},
-		{"slow body, nothing expected", serve(t, answer(func(c *net.TCPConn) {
-			_, _ = io.WriteString(c, ok+"\r\n")
-			forever(c, "a", 20*time.Millisecond)
-		})), "", "timeout", "read body of"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			c := httpConfig(tc.target)
-			c.Expect = tc.expect
-			if tc.reason == reasonTimeout {
-				c.Timeout = patience
-			}
-			res, st := check(t, c)
-			if res.Reason != tc.reason || (res.Err == nil) != (tc.reason == "") {
-				t.Errorf("got %q (%v), want %q", res.Reason, res.Err, tc.reason)
-			}
-			if !strings.Contains(res.Detail, tc.detail) {
-				t.Errorf("detail: got %q, want %q in it", res.Detail, tc.detail)
-			}
-			if st.Reason != res.Reason || st.Detail != res.Detail || st.Run != 1 {
-				t.Errorf("status differs from the result: %+v", st)
-			}
-		})
-	}
-}
-
-func TestHTTPRequest(t *testing.T) {
-	t.Setenv("http_proxy", "http://127.0.0.1:1")
-	var requests atomic.Int32
-	got := make(chan string, 1)
-	target := serve(t, func(c *net.TCPConn) {
-		requests.Add(1)
-		b := make([]byte, 4096)
-		n, _ := c.Read(b)
-		got <- string(b[:n])
-		_, _ = fmt.Fprintf(c, "HTTP/1.1 301 Moved Permanently\r\nLocation: http://%s/\r\n\r\n", c.LocalAddr())
 	})
-	c := httpConfig(target)
-	c.HTTP.Path, c.HTTP.Host = "/health?full=1", "www.example.com"
-	check(t, c)
-	const want = "GET /health?full=1 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: holdfast\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-	if r := <-got; r != want {
-		t.Errorf("request:\n got %q\nwant %q", r, want)
-	}
-	if n := requests.Load(); n != 1 {
-		t.Errorf("got %d requests, want 1", n)
-	}
+	return n
 }
 
-func TestHost(t *testing.T) {
-	for url, want := range map[string]string{
-		"http://10.0.0.21:80":      "10.0.0.21",
-		"http://10.0.0.21:8080":    "10.0.0.21:8080",
-		"https://10.0.0.21:80":     "10.0.0.21:80",
-		"https://10.0.0.21:443":    "10.0.0.21",
-		"http://[2001:db8::1]:80":  "[2001:db8::1]",
-		"http://[fe80::1%eth0]:81": "[fe80::1]:81",
-	} {
-		scheme, target, _ := strings.Cut(url, "://")
-		if got := hostOf(netip.MustParseAddrPort(target), scheme); got != want {
-			t.Errorf("%s: got %q, want %q", url, got, want)
-		}
-	}
-}
-
-// What cannot be checked says nothing of the server.
-func TestInvalid(t *testing.T) {
-	target := serve(t, silent)
-	expect, path := httpConfig(target), httpConfig(target)
-	expect.Expect, path.HTTP.Path = "(", "/ HTTP/1.1\r\nX: y"
-	for name, c := range map[string]Config{"expect": expect, "path": path, "kind": {Target: target}} {
-		res, st := check(t, c)
-		if !errors.Is(res.Err, ErrLocal) || res.Reason != "invalid check" || st.Verdict != Unknown {
-			t.Errorf("%s: got %s %q (%v), want unknown %q", name, st.Verdict, res.Reason, res.Err, "invalid check")
-		}
-	}
-}
-
-// The faults of this host need a process of their own.
-func TestLocalFaults(t *testing.T) {
-	for _, tc := range []struct {
-		name   string
-		flags  uintptr
-		reason string
-	}{
-		{"descriptors", 0, "no file descriptors"},
-		{"route", syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET, "no local network"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			cmd := exec.Command(os.Args[0], "-test.run=^TestLocalFaultHelper$", "-test.v")
-			cmd.Env = append(os.Environ(), "LOCAL_FAULT="+tc.name)
-			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: tc.flags}
-			out, err := cmd.CombinedOutput()
-			if err != nil && len(out) == 0 {
-				t.Skipf("needs namespaces: %v", err)
+// A hostile server costs its check at most the deadline, and the body that the check is ready to read with what the
+// kernel buffers beside it; and nothing is left afterwards, neither goroutine nor descriptor.
+func TestHostile(t *testing.T) {
+	const most = 16 << 20
+	var table strings.Builder
+	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "server\tverdict\treason\ttime\treceived\tallocated")
+	for _, h := range slices.Concat(hostileHTTP1(), hostileTLS(t), hostileHTTP2()) {
+		t.Run(h.name, func(t *testing.T) {
+			res, cost := h.run(t)
+			verdict := Down
+			if res.Err == nil {
+				verdict = Up
 			}
-			for _, kind := range []Kind{TCP, HTTP} {
-				if want := fmt.Sprintf("%s unknown %q true", kind, tc.reason); !strings.Contains(string(out), want) {
-					t.Errorf("%s: want %s in\n%s", kind, want, out)
-				}
+			if res.Reason != h.reason || !strings.Contains(res.Detail, h.detail) || (verdict == Up) != (h.reason == "") || errors.Is(res.Err, ErrLocal) {
+				t.Errorf("got %s %q %q, want %q %q", verdict, res.Reason, res.Detail, h.reason, h.detail)
 			}
+			if cost.received > most || cost.heap > most {
+				t.Errorf("got %d bytes, allocated %d, want at most %d", cost.received, cost.heap, most)
+			}
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d kB\t%d kB\n", h.name, verdict, res.Reason, cost.took.Round(time.Millisecond),
+				cost.received>>10, cost.heap>>10)
 		})
 	}
-}
-
-func TestLocalFaultHelper(t *testing.T) {
-	target := netip.MustParseAddrPort("192.0.2.1:80")
-	limit := func(uint64) {}
-	switch os.Getenv("LOCAL_FAULT") {
-	case "route":
-	case "descriptors":
-		var was unix.Rlimit
-		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
-			t.Fatal(err)
-		}
-		limit = func(n uint64) {
-			if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: min(n, was.Max), Max: was.Max}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	default:
-		t.Skip("runs in the process that TestLocalFaults starts")
-	}
-	for _, kind := range []Kind{TCP, HTTP} {
-		c := httpConfig(target)
-		c.Kind, c.Interval, c.Retry, c.Timeout = kind, time.Hour, time.Hour, time.Second
-		limit(1024)
-		got := make(chan string, 1)
-		s := NewSet(Options{OnResult: func(st Status, r Result) {
-			if st.Config.Kind == kind {
-				got <- fmt.Sprintf("%s %s %q %v", kind, st.Verdict, r.Reason, errors.Is(r.Err, ErrLocal))
-			}
-		}})
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- s.Run(ctx) }()
-		s.Apply([]Check{{Config: Config{Interval: time.Hour}}}) // of no kind, but once it has run, Run has its descriptors
-		<-s.FirstRound()
-		limit(3)
-		s.Apply([]Check{{Config: c}})
-		fmt.Println(<-got)
-		cancel()
-		<-ended
-	}
+	_ = w.Flush()
+	t.Logf("deadline of a timeout: %s\n%s", patience, &table)
 }

@@ -272,8 +272,11 @@ func (h *httpCheck) judge(body io.Reader) Result {
 // unreadable is the result of a response that could not be read to its end.
 func (h *httpCheck) unreadable(op string, err error) Result {
 	res := fault(op, h.config.Target, err)
-	if res.Reason == reasonOther {
-		res.Reason = reasonMalformed // no network error, so it is what was read
+	if res.Reason == reasonOther { // no network error, so it is what was read
+		res.Reason = reasonMalformed
+		if h.config.HTTP.HTTP2 {
+			res.Reason = cmp.Or(explain2(err), reasonMalformed)
+		}
 	}
 	return res
 }

@@ -21,16 +21,20 @@ import (
 // closing conn, whatever came of it.
 func (h *httpCheck) speak1(conn net.Conn, req *http.Request, body string) (resp *http.Response, done func(), res Result) {
 	limit := &io.LimitedReader{R: conn, N: maxHeader}
-	r := buffered(limit)
+	in := &failReader{r: limit}
+	r := buffered(in)
 	done = func() { release(r) }
 	if _, err := conn.Write(appendRequest(nil, req, body)); err != nil {
 		return nil, done, fault("send request to", h.config.Target, err)
 	}
 	resp, err := readResponse(r, req)
-	if err != nil && limit.N <= 0 {
-		err = fmt.Errorf("header over %d bytes: %w", maxHeader, errTooLarge)
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case limit.N <= 0:
+		return nil, done, h.unreadable("read response of", fmt.Errorf("header over %d bytes: %w", maxHeader, errTooLarge))
+	case in.err != nil: // before what the half of a line looks like
+		return nil, done, h.unreadable("read response of", in.err)
+	default:
 		return nil, done, h.unreadable("read response of", err)
 	}
 	limit.N = math.MaxInt64 // the body has its own limit, after decoding
@@ -113,6 +117,20 @@ func http2On(ctx context.Context, conn net.Conn, scheme string, target netip.Add
 	t.Protocols.SetHTTP2(true)
 	t.Protocols.SetUnencryptedHTTP2(scheme == "http")
 	return t.NewClientConn(ctx, scheme, target.String())
+}
+
+// explain2 is the reason of an error of HTTP/2; empty: of none. net/http has texts for them, and no types.
+func explain2(err error) string {
+	for _, known := range [...]struct{ text, reason string }{
+		{"header list too large", reasonTooLarge},
+		{" GOAWAY", reasonClosed},
+		{"received from peer", reasonReset}, // RST_STREAM
+	} {
+		if strings.Contains(err.Error(), known.text) {
+			return known.reason
+		}
+	}
+	return ""
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReader(nil) }}

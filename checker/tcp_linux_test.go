@@ -243,3 +243,67 @@ func TestSelfConnect(t *testing.T) {
 		}
 	}
 }
+
+func TestTCP(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		target netip.AddrPort
+		reason string
+	}{
+		{"accepted", serve(t, silent), ""},
+		{"closed at once", serve(t, func(*net.TCPConn) {}), ""},
+		{"reset at once", serve(t, reset), ""},
+		{"refused", closed(t), "connection refused"},
+		{"no answer", blackhole(t), "timeout"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := Config{Kind: TCP, Target: tc.target}
+			if tc.reason == reasonTimeout {
+				c.Timeout = patience
+			}
+			res, st := check(t, c)
+			want := Up
+			if tc.reason != "" {
+				want = Down
+			}
+			if res.Reason != tc.reason || st.Verdict != want {
+				t.Errorf("got %s %q (%v), want %s %q", st.Verdict, res.Reason, res.Err, want, tc.reason)
+			}
+			if tc.reason == reasonTimeout && st.Duration < patience {
+				t.Errorf("timeout after %s, want %s", st.Duration, patience)
+			}
+		})
+	}
+}
+
+// The server's reset is here before the result is looked at.
+func TestTCPAcceptedThenReset(t *testing.T) {
+	hang := make(chan struct{})
+	addr := serve(t, func(c *net.TCPConn) { reset(c); _ = c.Close(); close(hang) })
+	fd, err := connect(addr, netip.Addr{})
+	if err != nil && err != unix.EINPROGRESS {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	<-hang
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	for poll[0].Revents&unix.POLLERR == 0 {
+		if _, err := unix.Poll(poll, 1000); err != nil && err != unix.EINTR {
+			t.Fatal(err)
+		}
+	}
+	if res := connected(fd, addr); res.Err != nil {
+		t.Errorf("got %v, want a pass", res.Err)
+	}
+}
+
+func TestTCPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skipf("needs IPv6 on the loopback: %v", err)
+	}
+	defer l.Close()
+	if res, _ := check(t, Config{Kind: TCP, Target: l.Addr().(*net.TCPAddr).AddrPort()}); res.Err != nil {
+		t.Errorf("got %v, want a pass", res.Err)
+	}
+}
