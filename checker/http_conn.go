@@ -122,7 +122,7 @@ func http2On(ctx context.Context, conn net.Conn, scheme string, target netip.Add
 // explain2 is the reason of an error of HTTP/2; empty: of none. net/http has texts for them, and no types.
 func explain2(err error) string {
 	for _, known := range [...]struct{ text, reason string }{
-		{"header list too large", reasonTooLarge},
+		{"header list ", reasonTooLarge},
 		{" GOAWAY", reasonClosed},
 		{"received from peer", reasonReset}, // RST_STREAM
 	} {
