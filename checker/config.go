@@ -184,7 +184,9 @@ type Status struct {
 	Next     time.Time     // when it runs again; zero: it is running, or due. Of Snapshot only
 	Reason   string        // of the last failed result while it is the newest; empty after a pass
 	Detail   string
-	Run      int // results of the same kind in a row
+	Run      int  // results of the same kind in a row
+	Passing  bool // which is that of passes
+	Need     int  // passes in a row that bring it up, more than Rise while it flaps
 	Counts   Counts
 	Weight   Weight
 	Damped   time.Duration // how much longer than Rise asks a check that flaps has to pass; 0: it does not flap

@@ -115,6 +115,8 @@ func (m *member) status(now time.Duration) Status {
 		Reason:   m.reason,
 		Detail:   m.detail,
 		Run:      m.tally.Run,
+		Passing:  m.tally.passed,
+		Need:     max(1, m.tally.Need(now)),
 		Counts:   m.counts,
 		Weight:   m.weight,
 		Damped:   time.Duration(m.tally.Damped(now)) * retry(&c),

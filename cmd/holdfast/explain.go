@@ -25,7 +25,7 @@ func newExplainCommand(g *globals) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			g.started = false
-			return errors.New("it takes what to explain: router NAME")
+			return errors.New("it takes what to explain: router NAME, or server SERVICE/SERVER")
 		},
 	}
 	explain.AddCommand(&cobra.Command{
@@ -39,6 +39,7 @@ func newExplainCommand(g *globals) *cobra.Command {
 			return explainRouter(cmd.Context(), g, args[0], cmd.OutOrStdout())
 		},
 	})
+	explain.AddCommand(newExplainServerCommand(g))
 	return explain
 }
 

@@ -144,7 +144,7 @@ func TestExplainCommand(t *testing.T) {
 		"text":    {[]string{"explain", "router", "web"}, 0, "virtual_router web: backup for ", ""},
 		"json":    {[]string{"explain", "router", "web", "--json"}, 0, `"outlook": [`, ""},
 		"unknown": {[]string{"explain", "router", "wbe"}, 1, "", `no virtual_router "wbe" runs here: there is web` + "\n"},
-		"nothing": {[]string{"explain"}, 2, "", "it takes what to explain: router NAME"},
+		"nothing": {[]string{"explain"}, 2, "", "it takes what to explain: router NAME, or server SERVICE/SERVER"},
 		"no name": {[]string{"explain", "router"}, 2, "", "accepts 1 arg(s), received 0"},
 		"strange": {[]string{"explain", "weather"}, 2, "", "unknown command"},
 	} {

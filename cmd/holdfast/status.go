@@ -73,11 +73,16 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 	}
 	for _, vs := range s.VirtualServers {
 		fmt.Fprintf(&b, "\nvirtual_server %s: %s, %s/%s, %s, %s\n", vs.Name, p.state(vs.State), vs.Address, vs.Protocol, vs.Scheduler, vs.Forward)
+		if vs.Panic {
+			problem(&b, "panic", vs.Reason)
+		} else if vs.State == "down" || vs.Sorry {
+			problem(&b, "down for "+age(now, vs.Since), vs.Reason)
+		}
 		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 		for _, rs := range vs.RealServers {
 			// The state comes last before free text, because the colour's bytes would widen its column.
-			fmt.Fprintf(table, "  %s\t%s\tweight %s\t%d+%d conns\t%s\n", rs.Name, rs.Address, weight(rs),
-				rs.ActiveConnections, rs.InactiveConnections, p.state(rs.State)+since(now, rs))
+			fmt.Fprintf(table, "  %s\t%s\tweight %s\t%d+%d conns\t%s\t%s\n", rs.Name, rs.Address, weight(rs),
+				rs.ActiveConnections, rs.InactiveConnections, lastResults(now, rs), p.state(rs.State)+since(now, rs))
 		}
 		_ = table.Flush()
 	}
@@ -146,6 +151,30 @@ func weight(rs director.RealServerStatus) string {
 		return fmt.Sprint(rs.Weight)
 	}
 	return fmt.Sprintf("%d (now %d)", rs.Weight, rs.EffectiveWeight)
+}
+
+// lastResults is how long ago the checks of a server ran, each with the time that it took.
+func lastResults(now time.Time, rs director.RealServerStatus) string {
+	var list []string
+	for _, c := range rs.Checks {
+		if c.Last.IsZero() {
+			list = append(list, c.Name+" not run")
+			continue
+		}
+		list = append(list, fmt.Sprintf("%s %s, %s ago", c.Name, took(c.DurationSeconds), age(now, c.Last)))
+	}
+	return strings.Join(list, "; ")
+}
+
+// took is a time in the three figures that people want of it.
+func took(s float64) string {
+	d := time.Duration(s * float64(time.Second))
+	for unit := time.Microsecond; unit < time.Second; unit *= 10 {
+		if d < 1000*unit {
+			return d.Round(unit).String()
+		}
+	}
+	return d.Round(10 * time.Millisecond).String()
 }
 
 // since is how long a server has been in its state, and why: the server's reason, or else the checks' last errors.

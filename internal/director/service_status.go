@@ -67,10 +67,12 @@ type CheckStatus struct {
 	Last            time.Time `json:"last"` // zero: not run yet
 	Next            time.Time `json:"next,omitzero"`
 	DurationSeconds float64   `json:"duration_seconds"`
-	Reason          string    `json:"reason"` // of the last result, one of a short list; empty: it passed
-	Error           string    `json:"error"`  // and for a person
-	Run             int       `json:"run"`    // results of the same kind in a row
+	Reason          string    `json:"reason"`  // of the last result, one of a short list; empty: it passed
+	Error           string    `json:"error"`   // and for a person
+	Run             int       `json:"run"`     // results of the same kind in a row
+	Passing         bool      `json:"passing"` // which is that of passes
 	Rise            int       `json:"rise"`
+	Need            int       `json:"need"` // passes in a row that bring it up, more than rise while it flaps
 	Fall            int       `json:"fall"`
 	IntervalSeconds float64   `json:"interval_seconds"`
 	TimeoutSeconds  float64   `json:"timeout_seconds"`
@@ -118,15 +120,19 @@ func serviceStatus(
 }
 
 func checkStatus(c checker.Check, s checker.Status) CheckStatus {
-	return CheckStatus{
+	out := CheckStatus{
 		Name: c.Key.Check, Kind: c.Config.Kind.String(), Target: c.Config.Target.String(),
 		State: s.Verdict.String(), Up: s.Verdict == checker.Up, Since: s.Since, Last: s.Last, Next: s.Next,
-		DurationSeconds: s.Duration.Seconds(), Reason: s.Reason, Error: cmp.Or(s.Detail, s.Reason), Run: s.Run,
-		Rise: max(c.Config.Rise, 1), Fall: max(c.Config.Fall, 1),
+		DurationSeconds: s.Duration.Seconds(), Reason: s.Reason, Run: s.Run, Passing: s.Passing,
+		Rise: max(c.Config.Rise, 1), Need: max(s.Need, 1), Fall: max(c.Config.Fall, 1),
 		IntervalSeconds: c.Config.Interval.Seconds(), TimeoutSeconds: c.Config.Timeout.Seconds(),
 		DampedSeconds: s.Damped.Seconds(), Weight: weightStatus(s.Weight),
 		Passed: s.Counts.Passed, Failed: s.Counts.Failed, Local: s.Counts.Local,
 	}
+	if s.Reason != "" {
+		out.Error = cmp.Or(s.Detail, s.Reason)
+	}
+	return out
 }
 
 func weightStatus(w checker.Weight) *uint32 {
