@@ -88,6 +88,9 @@ func printPlan(w io.Writer, p director.Plan) error {
 	for _, s := range p.Later {
 		fmt.Fprintf(&b, "# %s/%s %s: after the first passed check\n", s.Service, s.Server, s.Address)
 	}
+	for _, n := range p.Policy {
+		fmt.Fprintf(&b, "# %s: %s\n", n.Service, n.Note)
+	}
 	for _, a := range p.Held {
 		fmt.Fprintf(&b, "# %s dev %s: held now\n", a.Prefix, a.Device)
 	}

@@ -390,24 +390,3 @@ func TestLogNeverWaits(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, r) }()
 	log.Close()
 }
-
-func TestPlan(t *testing.T) {
-	cfg := parse(t, routerOnly+twoServersUnset)
-	foreign := ipvs.Service{Key: ipvs.Key{Address: netip.MustParseAddr("10.9.9.9"), Port: 80, Protocol: ipvs.TCP}, Scheduler: "rr"}
-	old := ipvs.Key{Address: netip.MustParseAddr("10.0.0.100"), Port: 81, Protocol: ipvs.TCP}
-	web1 := ipvs.Destination{Address: netip.MustParseAddrPort("10.0.0.21:80"), Forward: ipvs.DR, Weight: 1}
-	table := []ipvs.Service{
-		foreign, {Key: old, Scheduler: "rr"},
-		{Key: cfg.VirtualServers[0].Key, Scheduler: "wrr", Destinations: []ipvs.Destination{web1}},
-	}
-	last := State{Services: []ServiceKey{{netip.MustParseAddrPort("10.0.0.100:81"), "tcp"}}}
-	last.VirtualRouters = []RouterState{{Addresses: []AddressState{{netip.MustParsePrefix("10.0.0.99/32"), "eth0"}}}}
-	allThere := func([]vrrp.Address) []vrrp.Address { return nil }
-	p := MakePlan(cfg, table, last, allThere)
-	if got, want := strings.Join(p.Operations, "; "), "-e -t 10.0.0.100:80 -r 10.0.0.21:80 -g -w 3; -D -t 10.0.0.100:81"; got != want {
-		t.Errorf("operations %s\nwant       %s", got, want)
-	}
-	if len(p.Later) != 1 || p.Later[0].Server != "web2" || p.Foreign != 1 || len(p.Held) != 2 || len(p.Remove) != 1 {
-		t.Errorf("plan %+v", p)
-	}
-}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package director
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/vrrp"
+)
+
+func TestPlan(t *testing.T) {
+	cfg := parse(t, routerOnly+twoServersUnset)
+	foreign := ipvs.Service{Key: ipvs.Key{Address: netip.MustParseAddr("10.9.9.9"), Port: 80, Protocol: ipvs.TCP}, Scheduler: "rr"}
+	old := ipvs.Key{Address: netip.MustParseAddr("10.0.0.100"), Port: 81, Protocol: ipvs.TCP}
+	web1 := ipvs.Destination{Address: netip.MustParseAddrPort("10.0.0.21:80"), Forward: ipvs.DR, Weight: 1}
+	table := []ipvs.Service{
+		foreign, {Key: old, Scheduler: "rr"},
+		{Key: cfg.VirtualServers[0].Key, Scheduler: "wrr", Destinations: []ipvs.Destination{web1}},
+	}
+	last := State{Services: []ServiceKey{{netip.MustParseAddrPort("10.0.0.100:81"), "tcp"}}}
+	last.VirtualRouters = []RouterState{{Addresses: []AddressState{{netip.MustParsePrefix("10.0.0.99/32"), "eth0"}}}}
+	allThere := func([]vrrp.Address) []vrrp.Address { return nil }
+	p := MakePlan(cfg, table, last, allThere)
+	if got, want := strings.Join(p.Operations, "; "), "-e -t 10.0.0.100:80 -r 10.0.0.21:80 -g -w 3; -D -t 10.0.0.100:81"; got != want {
+		t.Errorf("operations %s\nwant       %s", got, want)
+	}
+	if len(p.Later) != 1 || p.Later[0].Server != "web2" || p.Foreign != 1 || len(p.Held) != 2 || len(p.Remove) != 1 {
+		t.Errorf("plan %+v", p)
+	}
+}
+
+func TestPlanSaysWhatThePolicyWouldDo(t *testing.T) {
+	cfg := farm([]uint32{1, 1, 1}, func(vs *configs.VirtualServer) {
+		vs.Quorum, vs.Sorry, vs.PanicThreshold = configs.Quorum{Weight: 2, Hysteresis: 1}, sorryServer, 50
+	})
+	key := cfg.VirtualServers[0].Key
+	dest := func(last byte) ipvs.Destination {
+		return ipvs.Destination{Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, last}), 80), Forward: ipvs.DR, Weight: 1}
+	}
+	sorry := ipvs.Destination{Address: sorryServer.Address, Forward: sorryServer.Forward, Weight: 1}
+	const panics = "; panic_threshold 50 %: with fewer than 2 of 3 servers up all get traffic; "
+	for name, tt := range map[string]struct {
+		table []ipvs.Destination
+		want  string
+	}{
+		"all":  {[]ipvs.Destination{dest(1), dest(2), dest(3)}, "quorum 1, servers in the table have weight 3: met; sorry server 10.0.0.99:80 (nat) gets the traffic when the quorum is lost" + panics + "3 are in the table"},
+		"none": {nil, "quorum 2, servers in the table have weight 0: not known before more servers are checked; sorry server 10.0.0.99:80 (nat) gets the traffic when the quorum is lost" + panics + "0 are in the table"},
+		"lost": {[]ipvs.Destination{sorry}, "quorum 3, servers in the table have weight 0: lost; sorry server 10.0.0.99:80 (nat) stays, until the quorum is met" + panics + "0 are in the table"},
+	} {
+		p := MakePlan(cfg, []ipvs.Service{{Key: key, Scheduler: "wlc", Destinations: tt.table}}, State{}, nil)
+		var notes []string
+		for _, n := range p.Policy {
+			notes = append(notes, n.Note)
+		}
+		if got := strings.Join(notes, "; "); got != tt.want || p.Changes() {
+			t.Errorf("%s:\ngot  %s\nwant %s\noperations %v", name, got, tt.want, p.Operations)
+		}
+	}
+}
