@@ -129,6 +129,7 @@ func TestDNS(t *testing.T) {
 		{"other name", always(t, func(m *dnsmessage.Message) {
 			m.Questions[0].Name = dnsmessage.MustNewName("example.com.")
 		}), "", "malformed response", "another question"},
+		{"other type", always(t, func(m *dnsmessage.Message) { m.Questions[0].Type++ }), "", "malformed response", "another question"},
 		{"no question", always(t, func(m *dnsmessage.Message) { m.Questions = nil }), "", "malformed response", ""},
 		{"flood of foreign ids", flood(func(m *dnsmessage.Message) { m.ID++ }), "", "malformed response", ""},
 		{"garbage", serveUDP(t, func(_ []byte, send func([]byte)) { send([]byte("spam")) }), "", "malformed response", ""},

@@ -21,6 +21,7 @@ var (
 	director2 = netip.MustParsePrefix("10.15.144.9/24")
 	server    = netip.MustParsePrefix("10.15.144.3/24")
 	director6 = netip.MustParsePrefix("fd00:15::2/64")
+	other6    = netip.MustParsePrefix("fd00:15::9/64")
 	server6   = netip.MustParsePrefix("fd00:15::3/64")
 )
 
@@ -59,7 +60,7 @@ func target(addr netip.Addr) netip.AddrPort { return netip.AddrPortFrom(addr, 80
 func TestICMP(t *testing.T) {
 	lab := netlab.Test(t)
 	lan, far := lab.LAN("lan"), lab.LAN("far")
-	a := lab.Host("director").Join(lan, "eth0", director, director2, director6)
+	a := lab.Host("director").Join(lan, "eth0", director, director6)
 	lab.Host("server").Join(lan, "eth0", server, server6)
 	router := lab.Host("router")
 	router.Join(lan, "eth0", netip.MustParsePrefix("10.15.144.1/24"), netip.MustParsePrefix("fd00:15::1/64"))
@@ -71,27 +72,22 @@ func TestICMP(t *testing.T) {
 	p := pings(t, a.Host)
 
 	for _, tc := range []struct {
-		name, target, source string
-		timeout              time.Duration
-		reason, detail       string
+		name, target   string
+		timeout        time.Duration
+		reason, detail string
 	}{
-		{"answers", "10.15.144.3", "", 0, "", ""},
-		{"answers, v6", "fd00:15::3", "", 0, "", ""},
-		{"itself", "10.15.144.2", "", 0, "", ""},
-		{"from a source", "10.15.144.3", "10.15.144.9", 0, "", ""},
-		{"from a source, v6", "fd00:15::3", "fd00:15::2", 0, "", ""},
-		{"no such neighbour", "10.15.144.77", "", 0, "no route", "host unreachable, says 10.15.144.2"},
-		{"no such neighbour, v6", "fd00:15::77", "", 0, "no route", "host unreachable, says fd00:15::2"},
-		{"no such neighbour, in a hurry", "10.15.144.78", "", patience, "timeout", "ping 10.15.144.78"},
-		{"router knows no host", "10.16.0.77", "", 0, "no route", "host unreachable, says 10.15.144.1"},
-		{"router knows no network", "10.17.0.1", "", 0, "no route", "network unreachable, says 10.15.144.1"},
-		{"router knows no network, v6", "fd00:17::1", "", 0, "no route", "no route, says fd00:15::1"},
+		{"answers", "10.15.144.3", 0, "", ""},
+		{"answers, v6", "fd00:15::3", 0, "", ""},
+		{"itself", "10.15.144.2", 0, "", ""},
+		{"no such neighbour", "10.15.144.77", 0, "no route", "host unreachable, says 10.15.144.2"},
+		{"no such neighbour, v6", "fd00:15::77", 0, "no route", "host unreachable, says fd00:15::2"},
+		{"no such neighbour, in a hurry", "10.15.144.78", patience, "timeout", "ping 10.15.144.78"},
+		{"router knows no host", "10.16.0.77", 0, "no route", "host unreachable, says 10.15.144.1"},
+		{"router knows no network", "10.17.0.1", 0, "no route", "network unreachable, says 10.15.144.1"},
+		{"router knows no network, v6", "fd00:17::1", 0, "no route", "no route, says fd00:15::1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := Config{Kind: ICMP, Target: target(netip.MustParseAddr(tc.target)), Timeout: tc.timeout}
-			if tc.source != "" {
-				c.Source = netip.MustParseAddr(tc.source)
-			}
 			var res Result
 			// explain asks for the route, so that all runs on the host.
 			if err := a.Host.Do(func() error { res = ping(t, p, c); return nil }); err != nil {
@@ -111,6 +107,57 @@ func TestICMP(t *testing.T) {
 			t.Errorf("not local: %v", res.Err)
 		}
 	})
+}
+
+// Requests come from the source, which is not the address that the kernel would choose.
+func TestICMPSource(t *testing.T) {
+	lab := netlab.Test(t)
+	lan := lab.LAN("lan")
+	a := lab.Host("director").Join(lan, "eth0", director, director2, director6, other6)
+	lab.Host("server").Join(lan, "eth0", server, server6)
+	p := pings(t, a.Host)
+	for _, tc := range []struct{ target, source netip.Addr }{
+		{server.Addr(), director.Addr()}, {server.Addr(), director2.Addr()},
+		{server6.Addr(), director6.Addr()}, {server6.Addr(), other6.Addr()},
+	} {
+		seen := make(chan netip.Addr, 1)
+		stop, err := lan.Capture(func(f netlab.Frame) {
+			src, ok := requestSource(f.Data)
+			if !ok {
+				return
+			}
+			select {
+			case seen <- src:
+			default:
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantResult(t, ping(t, p, Config{Kind: ICMP, Target: target(tc.target), Source: tc.source}), "", "")
+		select {
+		case got := <-seen:
+			if got != tc.source {
+				t.Errorf("request to %s from %s, want %s", tc.target, got, tc.source)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("no request to %s seen", tc.target)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// requestSource is the source of an echo request in an Ethernet frame.
+func requestSource(b []byte) (netip.Addr, bool) {
+	switch {
+	case len(b) > 34 && b[12] == 0x08 && b[13] == 0x00 && b[23] == 1 && b[34] == echoRequest:
+		return netip.AddrFrom4([4]byte(b[26:30])), true
+	case len(b) > 54 && b[12] == 0x86 && b[13] == 0xdd && b[20] == 58 && b[54] == echoRequest6:
+		return netip.AddrFrom16([16]byte(b[22:38])), true
+	}
+	return netip.Addr{}, false
 }
 
 // A thousand checks at once share two sockets, and each gets its own answer.

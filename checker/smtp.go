@@ -16,7 +16,7 @@ import (
 const (
 	reasonStartTLS = "no starttls"
 
-	maxSMTP = 16 << 10 // bytes of one reply; RFC 5321 section 4.5.3.1.5 has 512 for a line
+	maxSMTP = 32 << 10 // bytes of all replies; RFC 5321 section 4.5.3.1.5 has 512 for a line
 )
 
 // The replies that RFC 5321 section 4.3.2 wants.
@@ -41,7 +41,7 @@ func newSMTP(c *Config) (Probe, error) {
 	first := *c
 	first.TLS.On = c.TLS.On && !c.StartTLS
 	return func(ctx context.Context) Result {
-		conn, done, res := open(ctx, &first, "", 5*maxSMTP+maxTLS)
+		conn, done, res := open(ctx, &first, "", maxSMTP+maxTLS)
 		if res.Err != nil {
 			return res
 		}
@@ -118,13 +118,12 @@ func (s *smtpSession) command(line string, want int) ([]string, Result) {
 // reply reads one reply (RFC 5321 section 4.2), at least one line of it; want 0: of any code.
 func (s *smtpSession) reply(to string, want int) ([]string, Result) {
 	var lines []string
-	for code, size := 0, 0; ; {
+	for code := 0; ; {
 		line, err := s.r.ReadSlice('\n')
-		size += len(line)
-		switch {
-		case err == bufio.ErrBufferFull, size > maxSMTP:
-			return nil, failure(reasonTooLarge, fmt.Errorf("reply to %s: over %d bytes", to, size))
-		case err != nil:
+		if err == bufio.ErrBufferFull { // a line of 4 KiB
+			err = errTooLarge
+		}
+		if err != nil {
 			return nil, fault("read reply to "+to+" of", s.config.Target, err)
 		}
 		text := strings.TrimRight(string(line), "\r\n")
