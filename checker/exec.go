@@ -21,9 +21,9 @@ const (
 	reasonProgram = "cannot run program" // of ErrLocal
 )
 
-// lastWord is how long after the deadline a program that was killed is waited for. It is shorter than maxLate: the
-// verdict is not to wait for a child that holds the output open, or for a process that waits for a device.
-const lastWord = maxLate / 2
+// lastWord is how long after the deadline a program that was killed is waited for. It is far shorter than maxLate:
+// the verdict is not to wait for a child that holds the output open, or for a process that waits for a device.
+const lastWord = maxLate / 5
 
 // programs are the programs that run. One that cannot be killed is not run a second time beside itself.
 type programs struct {

@@ -186,8 +186,8 @@ func servingStatus(b []byte) (uint64, error) {
 // unreadable is the result of an answer that could not be read to its end.
 func (g *grpcCheck) unreadable(op string, err error) Result {
 	res := fault(op, g.config.Target, err)
-	if res.Reason == reasonOther {
-		res.Reason = reasonMalformed // no network error, so it is what was read
+	if res.Reason == reasonOther { // no network error, so it is what was read
+		res.Reason = cmp.Or(explain2(err), reasonMalformed)
 	}
 	return res
 }

@@ -79,7 +79,7 @@ func TestGRPC(t *testing.T) {
 		}), "response too large", ""},
 		{"great header", grpcServer(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Spam", strings.Repeat("x", 2*maxHeader))
-		}), "malformed response", ""},
+		}), "response too large", ""},
 		{"silent handler", grpcServer(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), "timeout", ""},
 		{"half an answer", grpcServer(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "application/grpc")

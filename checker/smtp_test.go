@@ -4,6 +4,7 @@ package checker
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/netip"
@@ -118,4 +119,71 @@ func TestSMTPLine(t *testing.T) {
 			t.Errorf("%q: got %d %v %v", tc.line, code, more, ok)
 		}
 	}
+}
+
+func TestSMTPStartTLS(t *testing.T) {
+	ca := newAuthority(t)
+	good := &tls.Config{Certificates: []tls.Certificate{ca.issue(t, nil)}}
+	// server says what it is given, and shakes hands after its reply to STARTTLS.
+	server := func(ehlo, startTLS, again string, config *tls.Config) netip.AddrPort {
+		return serve(t, func(c *net.TCPConn) {
+			r := bufio.NewReader(c)
+			_, _ = io.WriteString(c, "220 mail\r\n")
+			_, _ = r.ReadString('\n')
+			_, _ = io.WriteString(c, ehlo)
+			if line, _ := r.ReadString('\n'); line != "STARTTLS\r\n" {
+				return
+			}
+			_, _ = io.WriteString(c, startTLS)
+			if config == nil {
+				_, _ = io.Copy(io.Discard, r)
+				return
+			}
+			secured := tls.Server(c, config)
+			r = bufio.NewReader(secured)
+			if line, _ := r.ReadString('\n'); !strings.HasPrefix(line, "EHLO ") {
+				return
+			}
+			_, _ = io.WriteString(secured, again)
+			_, _ = io.Copy(io.Discard, r)
+		})
+	}
+	const offers, plain, ready = "250-mail\r\n250 STARTTLS\r\n", "250 mail\r\n", "220 go ahead\r\n"
+	trusted := TLS{On: true, CA: ca.file(t)}
+	for _, tc := range []struct {
+		name           string
+		target         netip.AddrPort
+		tls            TLS
+		reason, detail string
+	}{
+		{"ok", server(offers, ready, plain, good), trusted, "", "mail"},
+		{"ok, in small letters", server("250-mail\r\n250 starttls\r\n", ready, plain, good), trusted, "", ""},
+		{"without a tls block", server(offers, ready, plain, good), TLS{}, "certificate of unknown authority", ""},
+		{"not verified", server(offers, ready, plain, good), TLS{On: true, SkipVerify: true}, "", ""},
+		{"not offered", server(plain, "", "", nil), trusted, "no starttls", ""},
+		{"refused", server(offers, "454 not now\r\n", "", nil), trusted, "status", "454 not now"},
+		{"more than one reply", server(offers, ready+"250 injected\r\n", plain, good), trusted, "malformed response", ""},
+		{"no handshake", server(offers, ready, "", nil), trusted, "timeout", ""},
+		{"refused after it", server(offers, ready, "421 no\r\n", good), trusted, "status", "421 no"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := Config{Kind: SMTP, Target: tc.target, StartTLS: true, TLS: tc.tls}
+			c.Timeout = time.Second
+			if tc.reason == reasonTimeout {
+				c.Timeout = patience
+			}
+			res, _ := check(t, c)
+			wantResult(t, res, tc.reason, tc.detail)
+		})
+	}
+	// TLS from the start, as on port 465.
+	target := serve(t, secured(good, func(c net.Conn) {
+		r := bufio.NewReader(c)
+		for _, line := range []string{"220 mail\r\n", "250 mail\r\n", "221\r\n"} {
+			_, _ = io.WriteString(c, line)
+			_, _ = r.ReadString('\n')
+		}
+	}))
+	res, _ := check(t, Config{Kind: SMTP, Target: target, TLS: trusted})
+	wantResult(t, res, "", "mail")
 }
