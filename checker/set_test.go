@@ -574,6 +574,24 @@ func TestSetShare(t *testing.T) {
 	})
 }
 
+// A program is told for whom it runs, and so runs for each.
+func TestSetShareExec(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		checks := same("one", "two")
+		for i := range checks {
+			checks[i].Config.Kind = Exec
+		}
+		s, f := start(t, Options{}, checks...)
+		wantTimes(t, f.asked("a"), 0, 0)
+		s.Apply(checks[1:])
+		s.Apply(checks)
+		time.Sleep(time.Millisecond)
+		if got := f.asked("a"); len(got) != 3 {
+			t.Errorf("asked at %v, want once more for the one that is new again", got)
+		}
+	})
+}
+
 // A check in flight counts for those that come meanwhile, and no longer for those that go.
 func TestSetShareInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
