@@ -173,7 +173,7 @@ func (b *bench) checksNative(ctx context.Context, f fleet) ([]figure, error) {
 		return nil, err
 	}
 	defer servers.down()
-	if err := b.master.launch(ctx, b.contender, b.fleet(b.master.dir, f, 1), b.contender.args(b.master.dir)); err != nil {
+	if err := b.master.launch(ctx, b.contender, b.fleet(b.master.dir, f, 1), b.contender.args(b.master.dir, true)); err != nil {
 		return nil, err
 	}
 	began := time.Now()
@@ -185,7 +185,7 @@ func (b *bench) checksNative(ctx context.Context, f fleet) ([]figure, error) {
 		up, err := sumMetric(m, "holdfast_check_up", "")
 		return err == nil && int(up) == f.servers, nil
 	}); err != nil {
-		return nil, fmt.Errorf("all checks up: %w: see %s", err, filepath.Join(b.master.dir, "log"))
+		return nil, fmt.Errorf("all checks up: %w: the log ends with\n%s", err, lastLines(filepath.Join(b.master.dir, "log"), 5))
 	}
 	figures := []figure{{"start to all checks up", "s", time.Since(began).Seconds()}}
 	if err := pause(ctx, max(b.settle, 2*f.interval)); err != nil {
@@ -257,15 +257,14 @@ func (b *bench) checksKernel(ctx context.Context, f fleet) (figures []figure, er
 		})
 		figures = append(figures, figure{name, "s", time.Since(began).Seconds()})
 		if err != nil {
-			return fmt.Errorf("%s: %w: see %s", name, err, filepath.Join(b.master.dir, "log"))
+			return fmt.Errorf("%s: %w: the log ends with\n%s", name, err, lastLines(filepath.Join(b.master.dir, "log"), 5))
 		}
 		return nil
 	}
 	holds := func(n int) func([]byte) bool {
 		return func(table []byte) bool { return destinations(table) == n }
 	}
-	args := append(b.contender.args(b.master.dir), b.contender.checksOnly...)
-	if err := b.master.launch(ctx, b.contender, b.fleet(b.master.dir, f, 1), args); err != nil {
+	if err := b.master.launch(ctx, b.contender, b.fleet(b.master.dir, f, 1), b.contender.args(b.master.dir, true)); err != nil {
 		return nil, err
 	}
 	if err := measure("start to full table", holds(f.servers)); err != nil {

@@ -22,10 +22,8 @@ import (
 type contender struct {
 	name   string
 	config func(dir string, routers []benchRouter, priority int, interval time.Duration) string
-	args   func(dir string) []string
-
-	fleet      func(dir string, f fleet, weight int) string // the configuration of checks alone
-	checksOnly []string                                     // and what more to say on the command line
+	fleet  func(dir string, f fleet, weight int) string // the configuration of checks instead
+	args   func(dir string, checks bool) []string
 }
 
 // A benchRouter is a virtual router, in whatever language it is configured.
@@ -42,13 +40,17 @@ func (r benchRouter) all() []netip.Addr {
 // contenders are holdfast and keepalived, with the same work and their defaults for all else.
 func contenders(holdfast string) []contender {
 	return []contender{
-		{name: "holdfast", config: holdfastConfig, fleet: holdfastFleet, args: func(dir string) []string {
+		{"holdfast", holdfastConfig, holdfastFleet, func(dir string, _ bool) []string {
 			return []string{holdfast, "run", "-c", filepath.Join(dir, "config")}
 		}},
-		{name: "keepalived", config: keepalivedConfig, fleet: keepalivedFleet, args: func(dir string) []string {
-			return []string{"keepalived", "-n", "-l", "-P", "-f", filepath.Join(dir, "config"), "--pid", filepath.Join(dir, "pid"),
+		{"keepalived", keepalivedConfig, keepalivedFleet, func(dir string, checks bool) []string {
+			only := "-P"
+			if checks {
+				only = "-C"
+			}
+			return []string{"keepalived", "-n", "-l", only, "-f", filepath.Join(dir, "config"), "--pid", filepath.Join(dir, "pid"),
 				"--vrrp_pid", filepath.Join(dir, "vrrp.pid"), "--checkers_pid", filepath.Join(dir, "checkers.pid")}
-		}, checksOnly: []string{"-C"}},
+		}},
 	}
 }
 
@@ -110,7 +112,7 @@ type benchHost struct {
 
 // start runs a contender. It ends with the lab.
 func (h *benchHost) start(ctx context.Context, c contender, routers []benchRouter, priority int, interval time.Duration) error {
-	return h.launch(ctx, c, c.config(h.dir, routers, priority, interval), c.args(h.dir))
+	return h.launch(ctx, c, c.config(h.dir, routers, priority, interval), c.args(h.dir, false))
 }
 
 // launch is start with another configuration and command line.
