@@ -375,6 +375,45 @@ func TestDesiredWalk(t *testing.T) {
 	}
 }
 
+// Every way from every verdict of three servers to every other one, with every policy: two steps, in order.
+func TestDesiredWalkInOrder(t *testing.T) {
+	words := []string{"?", "+", "-"}
+	verdicts := func(n int) string {
+		return "a" + words[n%3] + " b" + words[n/3%3] + " c" + words[n/9]
+	}
+	for policy := range 32 {
+		on := func(bit int) bool { return policy>>bit&1 == 1 }
+		cfg := farm([]uint32{1, 2, 3}, func(vs *configs.VirtualServer) {
+			vs.Inhibit, vs.StartUp = on(0), on(1)
+			if on(2) {
+				vs.Sorry = sorryServer
+			}
+			if on(3) {
+				vs.PanicThreshold = 50
+			}
+			if on(4) {
+				vs.Quorum = configs.Quorum{Weight: 3, Hysteresis: 1}
+			}
+		})
+		now := time.Unix(1000, 0)
+		for from := range 27 {
+			for to := range 27 {
+				health := make(map[checker.Key]checker.Change)
+				say(health, verdicts(from))
+				want, d, _ := desired(now, cfg, health, decisions{})
+				checkWanted(t, 0, cfg.VirtualServers[0], want[0], d)
+				say(health, verdicts(to))
+				want, d, _ = desired(now, cfg, health, d)
+				checkWanted(t, 0, cfg.VirtualServers[0], want[0], d)
+				again, still, _ := desired(now, cfg, health, d)
+				if !reflect.DeepEqual(want, again) || !reflect.DeepEqual(d, still) {
+					t.Fatalf("policy %d, %s to %s: oscillates:\n%v\n%v", policy, verdicts(from), verdicts(to), want, again)
+				}
+			}
+		}
+	}
+}
+
 // checkWanted holds what has to be so in every state.
 func checkWanted(t *testing.T, seed uint64, vs configs.VirtualServer, s ipvs.Service, d decisions) {
 	t.Helper()

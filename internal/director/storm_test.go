@@ -98,3 +98,41 @@ func TestAThousandServersDieInTheSameSecond(t *testing.T) {
 		t.Errorf("%d events told of it, want at most %d", told, most)
 	}
 }
+
+// Quorum, sorry server and panic, from the configuration to the table, the status, the log and the metrics.
+func TestFewServersLeft(t *testing.T) {
+	s := newSite(t)
+	s.edit("address = \"127.0.0.100:80\"\n", "address = \"127.0.0.100:80\"\n  quorum { weight = 2 }\n  sorry_server { address = \"127.0.0.9:80\" }\n  panic_threshold = 50\n")
+	s.run()
+	s.tableHas("web1=1 web2=1")
+	is := func(state string, sorry, panic bool, metrics string) {
+		t.Helper()
+		s.eventually(func() error {
+			vs := s.status().VirtualServers[0]
+			if vs.State != state || vs.Sorry != sorry || vs.Panic != panic || strings.Contains(s.table.String(), "127.0.0.9:80") != sorry {
+				return fmt.Errorf("%+v with %s", vs, s.table)
+			}
+			return nil
+		})
+		_, body := s.get("/metrics")
+		for i, name := range []string{"up", "sorry", "panic", "quorum_weight"} {
+			if line := fmt.Sprintf("holdfast_virtual_server_%s{virtual_server=\"web\"} %c", name, metrics[i]); !strings.Contains(body, line) {
+				t.Errorf("/metrics lacks %s", line)
+			}
+		}
+	}
+	is("up", false, false, "1002")
+	s.servers[0].sick.Store(true)
+	is("down", true, false, "0101")
+	s.tableHas("")
+	s.servers[1].sick.Store(true)
+	is("down", false, true, "0010")
+	s.tableHas("web1=1 web2=1")
+	s.logged(`level=WARN msg="state changed" virtual_server=web from=down to=panic`)
+	s.servers[0].sick.Store(false)
+	is("down", true, false, "0101")
+	s.servers[1].sick.Store(false)
+	is("up", false, false, "1002")
+	s.tableHas("web1=1 web2=1")
+	s.logged(`virtual_server=web from=down to=up`)
+}
