@@ -32,6 +32,8 @@ type Event struct {
 	Reason   string    `json:"reason"`
 	Time     time.Time `json:"time"`
 	Director string    `json:"director"`
+
+	late bool // a webhook has not taken it for long
 }
 
 // Options is what a Notifier works with.
