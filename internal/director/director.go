@@ -336,7 +336,11 @@ func (d *Director) applyChecks() {
 
 // save passes the state on when it has changed.
 func (d *Director) save() {
-	s := newState(d.cfg, d.roles, d.ownedKeys())
+	var leaving []vrrp.Config
+	for _, r := range d.handingOver() {
+		leaving = append(leaving, r.config)
+	}
+	s := newState(d.cfg, leaving, d.roles, d.ownedKeys())
 	if s.equal(d.saved) {
 		return
 	}

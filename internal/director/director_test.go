@@ -222,7 +222,7 @@ func TestKilledMasterResumes(t *testing.T) {
 	s.write(1)
 	address := vrrp.Address{Prefix: netip.MustParsePrefix("127.0.0.100/32"), Device: "eth0"}
 	cfg, _ := configs.Load(s.path)
-	state := newState(cfg, map[string]vrrp.State{"web": vrrp.Master}, nil)
+	state := newState(cfg, nil, map[string]vrrp.State{"web": vrrp.Master}, nil)
 	if err := state.write(cfg.Director.StateDir); err != nil {
 		t.Fatal(err)
 	}
