@@ -19,6 +19,7 @@ const (
 	// youngUntil is how long a new process is left alone: a child that has not started another program by then counts as
 	// its parent does, and most programs of a busy host have ended by then, which costs nothing.
 	youngUntil = 100 * time.Millisecond
+	gather     = 5 * time.Millisecond // least time between two readings of events
 )
 
 // processEvent is a change that the kernel tells of.
@@ -121,9 +122,17 @@ func (p *processes) open() processEvents {
 	return source
 }
 
-// pump passes on what it reads, and nil at the end.
+// pump passes on what it reads, and nil at the end. A host that starts thousands of programs a second wakes it up 200
+// times, not for each.
 func pump(ctx context.Context, source processEvents, to chan<- []processEvent) {
+	rest := time.NewTicker(gather)
+	defer rest.Stop()
 	for {
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+			return
+		}
 		batch, err := source.Read()
 		if err != nil {
 			batch = nil
@@ -189,9 +198,10 @@ func (p *processes) handle(events []processEvent) {
 		case exited:
 			delete(p.young, ev.pid)
 			p.set(ev.pid, nil)
-		case overrun:
-			p.scan()
-			return
+		case overrun: // soon, for more may be lost while a storm lasts
+			if at := time.Now().Add(youngUntil); at.Before(p.scanAt) {
+				p.scanAt = at
+			}
 		}
 	}
 	if p.news {
