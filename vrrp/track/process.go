@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	scanBlind  = time.Second            // without events of the kernel
-	scanNet    = 10 * time.Second       // with them: a safety net, for the kernel may forget its listeners (cn_proc.c)
+	scanBlind = time.Second      // without events of the kernel
+	scanNet   = 10 * time.Second // with them: a safety net, for the kernel may forget its listeners (cn_proc.c)
 	// youngUntil is how long a new process is left alone: a child that has not started another program by then counts as
 	// its parent does, and most programs of a busy host have ended by then, which costs nothing.
 	youngUntil = 100 * time.Millisecond
