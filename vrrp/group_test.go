@@ -164,6 +164,22 @@ func TestSyncGroupIsMasterTogether(t *testing.T) {
 	})
 }
 
+// TestRipeMemberHearsBeforeItLeads: what has arrived while the group made up its mind counts.
+func TestRipeMemberHearsBeforeItLeads(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		a, b := pair(t, w)
+		w.until(2500 * ms)
+		b.world.conn().hear(higher, 250)
+		w.until(5500 * ms)
+		a.world.conn().in <- advertOf(higher, 250) // nobody has been told yet
+		w.until(6 * time.Second)
+		a.wrote("0s init -> backup")
+		if s := b.Status(); s.State != Backup || !strings.HasPrefix(s.Reason, "web of sync group edge is not master") {
+			t.Errorf("got %v: %s", s.State, s.Reason)
+		}
+	})
+}
+
 func TestSyncGroupLeavesTogether(t *testing.T) {
 	test(t, func(t *testing.T, w *world) {
 		a, b := pair(t, w)

@@ -372,6 +372,36 @@ func TestSetParamsOfABackup(t *testing.T) {
 	is(t, m, Backup, false, 5023437500*time.Nanosecond)
 }
 
+func TestIntervalOfABackup(t *testing.T) {
+	m := newBackup(params(100))
+	faster := params(100)
+	faster.Interval = 100 * ms
+	down := func(want time.Duration) {
+		t.Helper()
+		if got := m.MasterDownInterval(); got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+	m.SetParams(at(100*ms), faster) // ours, as long as no master has told its own
+	down(360937500 * time.Nanosecond)
+	m.Receive(at(200*ms), higher, heard(200, 2*time.Second))
+	m.SetParams(at(300*ms), params(100))
+	down(7218750 * time.Microsecond)
+	m.CatchUp(at(20 * time.Second)) // whose that was, nobody knows any more
+	is(t, m, Backup, false, 23609375*time.Microsecond)
+}
+
+func TestPreemptDelayBeginsAnewAfterAStall(t *testing.T) {
+	p := params(200)
+	p.PreemptDelay = 10 * time.Second
+	m := newBackup(p)
+	m.Receive(at(time.Second), lower, heard(100, time.Second))
+	m.CatchUp(at(30 * time.Second))
+	m.Receive(at(30100*ms), lower, heard(100, time.Second))
+	stands(t, m, Following)
+	is(t, m, Backup, false, 33318750*time.Microsecond)
+}
+
 func TestSetParamsWhileLeavingChangesNoDeadline(t *testing.T) {
 	m := newMaster(params(200))
 	m.Stop(t0)
