@@ -111,7 +111,7 @@ func (d *Director) fixed(cfg *configs.Config) error {
 
 // differences says in words what a reload changes.
 func differences(old, cfg *configs.Config) []string {
-	var list []string
+	list := []string{} // not null in JSON
 	note := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if old.Log.Level != cfg.Log.Level {
 		note("log level %v -> %v", old.Log.Level, cfg.Log.Level)
