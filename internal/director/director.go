@@ -365,11 +365,11 @@ func (d *Director) publish() {
 	d.view.Store(v)
 }
 
-// call runs f in the loop and waits for it.
+// call runs f in the loop, and returns when its outcome can be seen.
 func (d *Director) call(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {
-	case d.calls <- func() { f(); close(done) }:
+	case d.calls <- func() { f(); d.publish(); close(done) }:
 		<-done
 		return nil
 	case <-ctx.Done():
