@@ -230,6 +230,8 @@ func (r *Router) refuses(from *Router) string {
 		return different("advertise_interval", b.Interval, a.Interval)
 	case a.Unicast.Enabled() != b.Unicast.Enabled():
 		return "one is unicast and the other multicast"
+	case r.Source == from.Source:
+		return fmt.Sprintf("both send from %v, and neither hears what comes from its own address", r.Source)
 	case a.Unicast.Enabled() && !slices.Contains(a.Unicast.Peers, from.Source):
 		return fmt.Sprintf("%v is not among the peers of %s", from.Source, r.director.Name)
 	case a.Unicast.Enabled() && !slices.Contains(b.Unicast.Peers, r.Source):
