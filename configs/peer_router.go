@@ -62,6 +62,9 @@ func compareWire(a, b half) bool {
 	} else if a.Unicast.Enabled() {
 		compareUnicast(a, b)
 		compareUnicast(b, a)
+	} else if a.Source.IsValid() && a.Source == b.Source {
+		a.fail(a.at(a.raw.Source), deaf, fmt.Sprintf("%s is also the source at %s: write each director's own address.",
+			a.Source, place(b.at(b.raw.Source))))
 	}
 	return len(a.diags)+len(b.diags) == found
 }
