@@ -174,7 +174,8 @@ func (d *Director) Run(outer context.Context) error {
 	start(d.notifier.Run)
 	start(d.trackers.Run)
 	d.adopt(inner)
-	wg.Go(func() { keepState(inner, d.cfg.Director.StateDir, d.states, d.log) })
+	dir := d.cfg.Director.StateDir // d.cfg is the loop's
+	wg.Go(func() { keepState(inner, dir, d.states, d.log) })
 	start(d.checks.Run)
 	start(d.table.Run)
 	wg.Go(func() { serveControl(inner, d, control) })
