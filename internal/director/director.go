@@ -88,6 +88,7 @@ type Director struct {
 	ready     bool              // every check has run once
 	saved     State
 	stopping  bool
+	ended     bool           // and has put nothing on this host any more but what is in the table
 	running   sync.WaitGroup // the instances
 }
 
@@ -200,7 +201,12 @@ func (d *Director) loop(ctx context.Context) {
 			done = nil
 			d.stop(stopped)
 		case <-stopped:
+			d.ended = true
+			for _, r := range d.routers {
+				d.ended = d.ended && r.instance.Status().HostError == "" // else something may be left
+			}
 			d.takeAll()
+			d.save()
 			d.publish()
 			return
 		case <-d.inbox.wake:
@@ -342,6 +348,9 @@ func (d *Director) save() {
 		leaving = append(leaving, r.config)
 	}
 	s := newState(d.cfg, leaving, d.roles, d.ownedKeys())
+	if d.ended {
+		s.VirtualRouters = []RouterState{} // from now on their addresses may be somebody else's
+	}
 	if s.equal(d.saved) {
 		return
 	}

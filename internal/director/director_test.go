@@ -263,6 +263,23 @@ func TestStopHandsOverAndIsRemembered(t *testing.T) {
 	}
 }
 
+// What a stopped director had is nobody's: another may have put it there before the next start.
+func TestStopLeavesNothingToRemove(t *testing.T) {
+	s := newSite(t)
+	_, stop := s.run()
+	s.routerIs("web", "master")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.host.held[addresses("127.0.0.100/32")[0]] = true
+	s.edit(`["127.0.0.100/32"]`, `["127.0.0.101/32"]`)
+	s.run()
+	s.routerIs("web", "master")
+	if missing := s.host.Missing(addresses("127.0.0.100/32")); len(missing) > 0 {
+		t.Error("an address that was somebody else's is gone")
+	}
+}
+
 func TestOneDirectorPerNamespace(t *testing.T) {
 	s := newSite(t)
 	s.run()
