@@ -279,7 +279,9 @@ func (m *Machine) outrank(now time.Time, from netip.Addr, a Advert) {
 		if m.timer.Before(end) {
 			return
 		}
-		m.timer = end
+		if m.timer = end; end.Before(m.notBefore) {
+			m.timer = m.notBefore
+		}
 	}
 	m.lower, m.following = true, false
 	m.expiry = cause{why: lowerHeard, from: from, theirs: a.Priority, ours: m.p.Priority}

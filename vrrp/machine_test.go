@@ -541,3 +541,17 @@ func BenchmarkReceive(b *testing.B) {
 		m.Receive(now, higher, heard(200, time.Second))
 	}
 }
+
+// preempt_delay does not shorten startup_delay.
+func TestPreemptDelayWithinStartupDelay(t *testing.T) {
+	p := params(200)
+	p.PreemptDelay = 5 * time.Second
+	m := NewMachine(p)
+	m.Start(t0, 30*time.Second, false)
+	for d := time.Second; d < 30*time.Second; d += time.Second {
+		m.Receive(at(d), lower, heard(100, time.Second))
+		wants(t, m.Tick(at(d)))
+		is(t, m, Backup, false, 30*time.Second)
+	}
+	wants(t, m.Tick(at(30*time.Second)), send(200), hold)
+}
