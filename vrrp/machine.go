@@ -210,7 +210,7 @@ func (m *Machine) Tick(now time.Time) []Action {
 		m.timer = now.Add(m.p.Interval)
 		acts = append(acts, Action{Kind: SendAdvert, Priority: m.p.Priority})
 	case Backup:
-		if m.lower && !m.preempts() { // any more
+		if m.outdated() {
 			m.waitForMaster(now, m.MasterDownInterval())
 			return acts
 		}
@@ -431,6 +431,12 @@ func (m *Machine) against(from netip.Addr, a Advert) cause {
 		c.why = notPreempted
 	}
 	return c
+}
+
+// outdated reports whether a lower master is one to be left alone by now: this router could not serve, or is itself the
+// lower one.
+func (m *Machine) outdated() bool {
+	return m.lower && (!m.preempts() || m.expiry.theirs >= m.p.Priority)
 }
 
 // preempts reports whether a lower master is taken over from. An address owner always does, RFC 9568 section 6.1.

@@ -555,3 +555,29 @@ func TestPreemptDelayWithinStartupDelay(t *testing.T) {
 	}
 	wants(t, m.Tick(at(30*time.Second)), send(200), hold)
 }
+
+// What made a lower master of the other one may have gone when the timer ends.
+func TestPriorityLostBeforeTakingOver(t *testing.T) {
+	for _, grouped := range []bool{false, true} {
+		p := params(200)
+		p.Grouped = grouped
+		m := newBackup(p)
+		m.Receive(at(3*time.Second), lower, heard(100, time.Second))
+		p.Priority = 90
+		m.SetParams(at(3100*ms), p)
+		wants(t, m.Tick(at(3218750*time.Microsecond)))
+		stands(t, m, Waiting)
+	}
+}
+
+func TestPromotionOfAMemberThatNoLongerPreempts(t *testing.T) {
+	m := newBackup(grouped(200))
+	m.Receive(at(3*time.Second), lower, heard(100, time.Second))
+	m.Tick(at(3218750 * time.Microsecond))
+	stands(t, m, Ripe)
+	m.SetUnready("no real server is up")
+	wants(t, m.Promote(at(3500*ms)))
+	if m.state != Backup {
+		t.Errorf("is %v", m.state)
+	}
+}
