@@ -195,6 +195,9 @@ func (i *Instance) followGroup() {
 	switch {
 	case verdict == Lead && i.machine.ripe:
 		i.drain(drainAll)
+		if i.conn == nil {
+			return // what has arrived is not known
+		}
 		now := i.now()
 		i.do(now, i.machine.Promote(now))
 	case verdict == Withdraw && i.machine.Standing() == Leading:

@@ -283,3 +283,21 @@ func TestMemberWaitsUntilAllHaveJoined(t *testing.T) {
 		}
 	})
 }
+
+// One that could not read what has arrived is not promoted.
+func TestNoPromotionOfAMemberWithoutAConnection(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		a, b := pair(t, w)
+		for n := range 4 {
+			w.until(time.Duration(n) * time.Second)
+			b.world.conn().hear(higher, 250)
+		}
+		w.until(6 * time.Second)
+		a.world.conn().in <- datagram{err: errFake} // and nobody is told
+		w.mu.Lock()
+		w.dialError = errFake
+		w.mu.Unlock()
+		w.until(8 * time.Second)
+		a.wrote("0s init -> backup", "6.21875s backup -> fault")
+	})
+}
