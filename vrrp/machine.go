@@ -115,11 +115,15 @@ func (m *Machine) Stop(now time.Time) []Action {
 	if acts, stalled := m.stalled(now); stalled {
 		return append(acts, m.Stop(now)...)
 	}
-	if m.state != Master {
-		return m.halt(now, Init, stopped, nil)
-	}
 	if m.leaving {
 		return nil
+	}
+	if m.state != Master {
+		if m.holding && !m.resuming { // serves on for the next master: to the end that was set
+			m.leaving, m.timer = true, time.Time{}
+			return nil
+		}
+		return m.halt(now, Init, stopped, nil)
 	}
 	acts := []Action{{Kind: SendAdvert, Priority: 0}}
 	if !m.p.Handover {

@@ -75,6 +75,16 @@ func TestYieldServesOnSilently(t *testing.T) {
 	is(t, m, Backup, false, 4209375*time.Microsecond)
 }
 
+func TestStopWhileServingOnServesOn(t *testing.T) {
+	m := newMaster(params(100))
+	m.Receive(at(500*ms), higher, heard(200, time.Second)) // serves on until 800 ms
+	wants(t, m.Stop(at(600*ms)))
+	is(t, m, Backup, true, 800*ms)
+	wants(t, m.Receive(at(700*ms), higher, heard(200, time.Second)))
+	wants(t, m.Tick(at(800*ms)), release)
+	is(t, m, Init, false, 0)
+}
+
 func TestYieldLingersNoLongerThanAnInterval(t *testing.T) {
 	p := params(100)
 	p.Interval = 100 * ms
