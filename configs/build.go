@@ -22,6 +22,7 @@ type builder struct {
 	carried map[netip.Addr]string // virtual address -> its virtual router
 	member  map[string]string     // virtual router -> its sync group
 	weights map[string][]weight   // virtual router -> what changes its priority
+	paired  bool                  // it is compared with another director's, which tells more of the weights
 }
 
 func newBuilder() *builder {

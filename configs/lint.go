@@ -48,12 +48,19 @@ func (b *builder) lintWeights(raw *rawVirtualRouter, c vrrp.Config) {
 		case c.Priority == ownerPriority:
 			b.warn(w.at, noEffect, "Trackers do not change the priority of an address owner, 255. With weight = 0, failure is a fault.")
 		case !c.Preempt:
-			b.warn(w.at, noEffect, fmt.Sprintf("With preempt = false nobody takes over from a master whose adverts are heard, "+
-				"however low its priority: weight %d does not move the addresses. With weight = 0, failure is a fault, which does.", w.value))
+			if !b.paired { // perhaps the other director preempts
+				b.warnNoPreempt(w)
+			}
 		case w.kind != trackFile:
 			b.lintClamp(w, healthy)
 		}
 	}
+}
+
+// warnNoPreempt warns of a weight where no director preempts.
+func (b *builder) warnNoPreempt(w weight) {
+	b.warn(w.at, noEffect, fmt.Sprintf("With preempt = false nobody takes over from a master whose adverts are heard, "+
+		"however low its priority: weight %d does not move the addresses. With weight = 0, failure is a fault, which does.", w.value))
 }
 
 // lintClamp warns of a weight of which a part is lost, because a priority is from 1 to 254. One of 254 or -254 says that

@@ -63,6 +63,7 @@ type loader struct {
 	hash   hash.Hash
 	bodies []*hcl.File
 	diags  hcl.Diagnostics
+	paired bool // see builder
 }
 
 func newLoader(path string) *loader {
@@ -197,6 +198,7 @@ func tooDeep(name string, src []byte) (hcl.Range, bool) {
 // half-read file misleads.
 func (l *loader) build() *builder {
 	b := newBuilder()
+	b.paired = l.paired
 	if b.diags = l.diags; b.diags.HasErrors() {
 		return b
 	}

@@ -3,8 +3,10 @@
 package configs
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -122,11 +124,26 @@ func parseVirtualAddress(s string) (vrrp.Address, error) {
 	if err := checkHost(prefix.Addr()); err != nil {
 		return none, err
 	}
+	if !hostOf(prefix) {
+		return none, fmt.Errorf("takes the address of a host in %s: %s is that of the network itself or of all its hosts",
+			prefix.Masked(), prefix.Addr())
+	}
 	address := vrrp.Address{Prefix: prefix}
 	if len(words) == 3 {
 		address.Device, err = parseInterface(words[2])
 	}
 	return address, err
+}
+
+// hostOf reports whether an address could be a host's in its network; the first and the last one of an IPv4 network could
+// not (RFC 1122 section 3.2.1.3), unless there are no others (RFC 3021).
+func hostOf(p netip.Prefix) bool {
+	if p.Addr().Is6() || p.Bits() > 30 {
+		return true
+	}
+	b := p.Addr().As4()
+	host := binary.BigEndian.Uint32(b[:]) << p.Bits()
+	return host != 0 && host != math.MaxUint32<<p.Bits()
 }
 
 // parseUser accepts the name of a user of the system.

@@ -18,6 +18,7 @@ func LoadPair(path, peer string) (*Config, Diagnostics) { return open(path).besi
 
 // beside finishes two configurations.
 func (l *loader) beside(peer *loader) (*Config, Diagnostics) {
+	l.paired, peer.paired = true, true
 	p := pair{l.build(), peer.build()}
 	p.there.diags = slices.DeleteFunc(p.there.diags, func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError })
 	if !p.here.diags.HasErrors() && !p.there.diags.HasErrors() {

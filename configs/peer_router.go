@@ -62,6 +62,9 @@ func compareWire(a, b half) bool {
 	} else if a.Unicast.Enabled() {
 		compareUnicast(a, b)
 		compareUnicast(b, a)
+	} else if a.Source.IsValid() && a.Source == b.Source {
+		a.fail(a.at(a.raw.Source), deaf, fmt.Sprintf("%s is also the source at %s: write each director's own address.",
+			a.Source, place(b.at(b.raw.Source))))
 	}
 	return len(a.diags)+len(b.diags) == found
 }
@@ -149,12 +152,12 @@ func ownAddress(c vrrp.Config) netip.Addr {
 	return c.Source
 }
 
-// compareAddresses reports addresses that b does not have.
+// compareAddresses reports addresses and routes that b does not have, or has in another form.
 func compareAddresses(a, b half) {
 	missing := func(name string, x *hcl.Attribute, mine, theirs []vrrp.Address, y *hcl.Attribute) {
 		var lack []netip.Prefix
 		for _, m := range mine {
-			if !slices.ContainsFunc(theirs, func(t vrrp.Address) bool { return t.Prefix == m.Prefix }) {
+			if !slices.ContainsFunc(theirs, func(t vrrp.Address) bool { return t.Prefix == m.Prefix }) && !otherForm(a, x, m, b) {
 				lack = append(lack, m.Prefix)
 			}
 		}
@@ -165,4 +168,33 @@ func compareAddresses(a, b half) {
 	}
 	missing("addresses", a.raw.Addresses, a.Addresses, b.Addresses, b.raw.Addresses)
 	missing("excluded_addresses", a.raw.ExcludedAddresses, a.Excluded, b.Excluded, b.raw.ExcludedAddresses)
+	for _, r := range a.Routes {
+		if !slices.ContainsFunc(b.Routes, func(o vrrp.Route) bool { return routeKey(o) == routeKey(r) }) {
+			a.warn(a.at(a.raw.VirtualRoutes), "Different virtual_routes", fmt.Sprintf(
+				"virtual_routes at %s lacks %s: gone while that director is master.", place(b.at(b.raw.VirtualRoutes)), routeKey(r)))
+		}
+	}
+}
+
+// otherForm reports an address that the other director has with another prefix length or in the other list, once: by the
+// half that carries it in its adverts, or else has the longer prefix.
+func otherForm(a half, x *hcl.Attribute, m vrrp.Address, b half) bool {
+	at := slices.IndexFunc(b.All(), func(t vrrp.Address) bool { return t.Prefix.Addr() == m.Prefix.Addr() })
+	if at < 0 {
+		return false
+	}
+	there := b.All()[at].Prefix
+	carried, carriedThere := slices.Contains(a.Addresses, m), at < len(b.Addresses)
+	switch {
+	case carried && !carriedThere:
+		a.warn(a.at(x), "Different addresses", fmt.Sprintf("%s is among excluded_addresses at %s: it moves, but only these adverts carry it.",
+			m.Prefix, place(b.at(b.raw.ExcludedAddresses))))
+	case carried == carriedThere && m.Prefix.Bits() > there.Bits():
+		y := b.raw.Addresses
+		if !carriedThere {
+			y = b.raw.ExcludedAddresses
+		}
+		a.warn(a.at(x), "Different prefix length", fmt.Sprintf("%s is %s at %s.", m.Prefix, there, place(b.at(y))))
+	}
+	return true
 }

@@ -9,8 +9,18 @@ const fewWeights = 32
 
 // compareWeights reports weights of a that cannot decide who is master, whatever else fails here or there.
 func compareWeights(a, b half) {
-	if !foreseeable(a) || !foreseeable(b) || a.Priority == ownerPriority || !a.Preempt {
-		return // nothing to say, or said of a by itself
+	switch {
+	case a.Priority == ownerPriority:
+		return // said of a by itself
+	case !preempts(a) && !preempts(b):
+		for _, w := range a.weights[a.Name] {
+			if w.value != 0 {
+				a.warnNoPreempt(w)
+			}
+		}
+		return
+	case !foreseeable(a) || !foreseeable(b):
+		return
 	}
 	theirs := priorities(b)
 	for i, w := range a.weights[a.Name] {
@@ -25,19 +35,25 @@ func compareWeights(a, b half) {
 				takes = takes || up > p && down <= p
 			}
 		}
-		useless := !yields && (!takes || healthy(a) > healthy(b)) // the preferred one has its weights to yield
+		takes = takes && preempts(a) && healthy(a) <= healthy(b) // the preferred one has its weights to yield
 		there := place(b.at(b.raw.Priority))
 		switch {
-		case yields && !b.Preempt:
+		case takes || yields && preempts(b):
+		case yields:
 			a.warn(w.at, "Weight that hands nothing over", fmt.Sprintf(
 				"The peer has preempt = false (%s): as backup it stays so, however low the priority here. With weight = 0, failure is a fault.",
 				place(b.at(b.raw.Preempt))))
-		case useless:
+		default:
 			a.warn(w.at, "Weight too small", tooSmall(healthy(a), healthy(b), w.value, there))
 		}
 	}
-	comparePreemptDelay(a, b)
+	if preempts(a) {
+		comparePreemptDelay(a, b)
+	}
 }
+
+// preempts reports whether a director takes over from a lower master. An address owner always does, RFC 9568 section 6.1.
+func preempts(h half) bool { return h.Preempt || h.Priority == ownerPriority }
 
 // tooSmall says why a weight does not decide between a priority here and one there.
 func tooSmall(here, there, w int, where string) string {

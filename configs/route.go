@@ -53,7 +53,7 @@ func routeKey(r vrrp.Route) string {
 	if r.Table != 0 {
 		key += fmt.Sprintf(" table %d", r.Table)
 	}
-	if r.Metric != 0 {
+	if r.Metric != 0 && (r.Metric != defaultMetric6 || r.Destination.Addr().Is4()) {
 		key += fmt.Sprintf(" metric %d", r.Metric)
 	}
 	return key
@@ -65,6 +65,9 @@ func defaultRoute(family6 bool) netip.Prefix {
 	}
 	return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 }
+
+// defaultMetric6 is what the kernel makes of metric 0 under IPv6, linux/ipv6_route.h IP6_RT_PRIO_USER.
+const defaultMetric6 = 1024
 
 // mainTable is the number of the table that vrrp.Route calls 0, linux/rtnetlink.h RT_TABLE_MAIN.
 const mainTable = 254

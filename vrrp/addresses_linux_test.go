@@ -109,9 +109,8 @@ func TestDuplicateIPv6AddressIsInstalled(t *testing.T) {
 	if out := ip(t, port.Host, "-6 -o addr show dev eth0"); strings.Contains(out, "dadfailed") || strings.Contains(out, "tentative") {
 		t.Error(out)
 	}
-	if missing := n.Missing([]Address{a}); len(missing) != 0 {
-		t.Error("not installed")
-	}
+	// The kernel's word that the old one is gone comes before that of the new one.
+	poll(t, patience, "it is installed", func() bool { return len(n.Missing([]Address{a})) == 0 })
 }
 
 // A neighbour that knew another MAC address for the virtual address knows the right one after the announcement.

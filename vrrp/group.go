@@ -106,7 +106,7 @@ func Decide(group string, members []Member) (v Verdict, why string) {
 // Promote makes a machine that is ripe master, because all of its sync group are.
 func (m *Machine) Promote(now time.Time) []Action {
 	acts, stalled := m.stalled(now)
-	if stalled || !m.ripe {
+	if stalled || !m.ripe || m.outdated() {
 		return acts
 	}
 	return append(acts, m.becomeMaster(now, m.expiry)...)
@@ -195,6 +195,9 @@ func (i *Instance) followGroup() {
 	switch {
 	case verdict == Lead && i.machine.ripe:
 		i.drain(drainAll)
+		if i.conn == nil {
+			return // what has arrived is not known
+		}
 		now := i.now()
 		i.do(now, i.machine.Promote(now))
 	case verdict == Withdraw && i.machine.Standing() == Leading:

@@ -164,6 +164,22 @@ func TestSyncGroupIsMasterTogether(t *testing.T) {
 	})
 }
 
+// TestRipeMemberHearsBeforeItLeads: what has arrived while the group made up its mind counts.
+func TestRipeMemberHearsBeforeItLeads(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		a, b := pair(t, w)
+		w.until(2500 * ms)
+		b.world.conn().hear(higher, 250)
+		w.until(5500 * ms)
+		a.world.conn().in <- advertOf(higher, 250) // nobody has been told yet
+		w.until(6 * time.Second)
+		a.wrote("0s init -> backup")
+		if s := b.Status(); s.State != Backup || !strings.HasPrefix(s.Reason, "web of sync group edge is not master") {
+			t.Errorf("got %v: %s", s.State, s.Reason)
+		}
+	})
+}
+
 func TestSyncGroupLeavesTogether(t *testing.T) {
 	test(t, func(t *testing.T, w *world) {
 		a, b := pair(t, w)
@@ -265,5 +281,23 @@ func TestMemberWaitsUntilAllHaveJoined(t *testing.T) {
 		if s := a.Status(); s.State != Master {
 			t.Errorf("alone in the group: got %v: %s", s.State, s.Reason)
 		}
+	})
+}
+
+// One that could not read what has arrived is not promoted.
+func TestNoPromotionOfAMemberWithoutAConnection(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		a, b := pair(t, w)
+		for n := range 4 {
+			w.until(time.Duration(n) * time.Second)
+			b.world.conn().hear(higher, 250)
+		}
+		w.until(6 * time.Second)
+		a.world.conn().in <- datagram{err: errFake} // and nobody is told
+		w.mu.Lock()
+		w.dialError = errFake
+		w.mu.Unlock()
+		w.until(8 * time.Second)
+		a.wrote("0s init -> backup", "6.21875s backup -> fault")
 	})
 }

@@ -223,6 +223,9 @@ func (i *Instance) catchUp() {
 
 func (i *Instance) deadline() time.Time {
 	d := i.machine.Deadline()
+	if i.conn == nil && i.machine.state == Backup {
+		d = time.Time{} // nothing is done before it is opened again: see expire
+	}
 	if !i.retry.IsZero() {
 		d = earlier(d, i.retry)
 	}

@@ -390,3 +390,19 @@ func TestPasswordIsNotShown(t *testing.T) {
 		t.Errorf("%v: %s", err, text)
 	}
 }
+
+// A backup whose connection broke waits for the next one without turning in circles.
+func TestNoTimersWithoutAConnection(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		late := 0
+		w.run(config(), func(o *Options) { o.OnLate = func(time.Duration) { late++ } })
+		w.until(3210 * ms)
+		w.conn().deliver(datagram{err: errFake})
+		synctest.Wait()
+		w.conn().in <- datagram{err: errFake} // and the next one breaks, too
+		w.until(3300 * ms)
+		if late > 2 {
+			t.Errorf("timers fired %d times", late)
+		}
+	})
+}

@@ -25,18 +25,18 @@ func TestInterfaceComesLaterAndIsRenamed(t *testing.T) {
 	}
 	h.Join(lan, "eth0", prefix("192.0.2.10/24"))
 	a.becomes(Master)
-	poll(t, tenSeconds, "the address is there", func() bool { return holds(t, h, vip(100).Prefix.Addr()) })
+	poll(t, patience, "the address is there", func() bool { return holds(t, h, vip(100).Prefix.Addr()) })
 
 	ip(t, h, "link set eth0 down")
 	a.becomes(Fault)
 	ip(t, h, "link set eth0 name lan0")
 	ip(t, h, "link set lan0 up")
-	poll(t, tenSeconds, "the address has ended with its lease", func() bool { return !holds(t, h, vip(100).Prefix.Addr()) })
+	poll(t, patience, "the address has ended with its lease", func() bool { return !holds(t, h, vip(100).Prefix.Addr()) })
 	ip(t, h, "link set lan0 down")
 	ip(t, h, "link set lan0 name eth0")
 	ip(t, h, "link set eth0 up")
 	a.becomes(Master)
-	poll(t, tenSeconds, "the address is back", func() bool { return holds(t, h, vip(100).Prefix.Addr()) })
+	poll(t, patience, "the address is back", func() bool { return holds(t, h, vip(100).Prefix.Addr()) })
 }
 
 // The addresses of a router may be on another interface than its election. What happens to that is no fault, and the
@@ -62,7 +62,7 @@ func TestDeviceOfTheAddressesChanges(t *testing.T) {
 	announced("the start", port.MAC)
 	announced("the start, again", port.MAC)
 	must(t, port.Unplug())
-	poll(t, tenSeconds, "the kernel tells that the link is down", func() bool { return strings.Contains(ip(t, h, "link show eth1"), "state DOWN") })
+	poll(t, patience, "the kernel tells that the link is down", func() bool { return strings.Contains(ip(t, h, "link show eth1"), "state DOWN") })
 	must(t, port.Plug())
 	announced("the link came back", port.MAC)
 	mac := net.HardwareAddr{2, 0, 0, 0, 0, 0x77}

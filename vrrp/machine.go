@@ -115,11 +115,15 @@ func (m *Machine) Stop(now time.Time) []Action {
 	if acts, stalled := m.stalled(now); stalled {
 		return append(acts, m.Stop(now)...)
 	}
-	if m.state != Master {
-		return m.halt(now, Init, stopped, nil)
-	}
 	if m.leaving {
 		return nil
+	}
+	if m.state != Master {
+		if m.holding && !m.resuming { // serves on for the next master: to the end that was set
+			m.leaving, m.timer = true, time.Time{}
+			return nil
+		}
+		return m.halt(now, Init, stopped, nil)
 	}
 	acts := []Action{{Kind: SendAdvert, Priority: 0}}
 	if !m.p.Handover {
@@ -210,7 +214,7 @@ func (m *Machine) Tick(now time.Time) []Action {
 		m.timer = now.Add(m.p.Interval)
 		acts = append(acts, Action{Kind: SendAdvert, Priority: m.p.Priority})
 	case Backup:
-		if m.lower && !m.preempts() { // any more
+		if m.outdated() {
 			m.waitForMaster(now, m.MasterDownInterval())
 			return acts
 		}
@@ -279,7 +283,9 @@ func (m *Machine) outrank(now time.Time, from netip.Addr, a Advert) {
 		if m.timer.Before(end) {
 			return
 		}
-		m.timer = end
+		if m.timer = end; end.Before(m.notBefore) {
+			m.timer = m.notBefore
+		}
 	}
 	m.lower, m.following = true, false
 	m.expiry = cause{why: lowerHeard, from: from, theirs: a.Priority, ours: m.p.Priority}
@@ -429,6 +435,12 @@ func (m *Machine) against(from netip.Addr, a Advert) cause {
 		c.why = notPreempted
 	}
 	return c
+}
+
+// outdated reports whether a lower master is one to be left alone by now: this router could not serve, or is itself the
+// lower one.
+func (m *Machine) outdated() bool {
+	return m.lower && (!m.preempts() || m.expiry.theirs >= m.p.Priority)
 }
 
 // preempts reports whether a lower master is taken over from. An address owner always does, RFC 9568 section 6.1.

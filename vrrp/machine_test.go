@@ -75,6 +75,16 @@ func TestYieldServesOnSilently(t *testing.T) {
 	is(t, m, Backup, false, 4209375*time.Microsecond)
 }
 
+func TestStopWhileServingOnServesOn(t *testing.T) {
+	m := newMaster(params(100))
+	m.Receive(at(500*ms), higher, heard(200, time.Second)) // serves on until 800 ms
+	wants(t, m.Stop(at(600*ms)))
+	is(t, m, Backup, true, 800*ms)
+	wants(t, m.Receive(at(700*ms), higher, heard(200, time.Second)))
+	wants(t, m.Tick(at(800*ms)), release)
+	is(t, m, Init, false, 0)
+}
+
 func TestYieldLingersNoLongerThanAnInterval(t *testing.T) {
 	p := params(100)
 	p.Interval = 100 * ms
@@ -372,6 +382,36 @@ func TestSetParamsOfABackup(t *testing.T) {
 	is(t, m, Backup, false, 5023437500*time.Nanosecond)
 }
 
+func TestIntervalOfABackup(t *testing.T) {
+	m := newBackup(params(100))
+	faster := params(100)
+	faster.Interval = 100 * ms
+	down := func(want time.Duration) {
+		t.Helper()
+		if got := m.MasterDownInterval(); got != want {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	}
+	m.SetParams(at(100*ms), faster) // ours, as long as no master has told its own
+	down(360937500 * time.Nanosecond)
+	m.Receive(at(200*ms), higher, heard(200, 2*time.Second))
+	m.SetParams(at(300*ms), params(100))
+	down(7218750 * time.Microsecond)
+	m.CatchUp(at(20 * time.Second)) // whose that was, nobody knows any more
+	is(t, m, Backup, false, 23609375*time.Microsecond)
+}
+
+func TestPreemptDelayBeginsAnewAfterAStall(t *testing.T) {
+	p := params(200)
+	p.PreemptDelay = 10 * time.Second
+	m := newBackup(p)
+	m.Receive(at(time.Second), lower, heard(100, time.Second))
+	m.CatchUp(at(30 * time.Second))
+	m.Receive(at(30100*ms), lower, heard(100, time.Second))
+	stands(t, m, Following)
+	is(t, m, Backup, false, 33318750*time.Microsecond)
+}
+
 func TestSetParamsWhileLeavingChangesNoDeadline(t *testing.T) {
 	m := newMaster(params(200))
 	m.Stop(t0)
@@ -509,5 +549,45 @@ func BenchmarkReceive(b *testing.B) {
 	for b.Loop() {
 		now = now.Add(time.Second)
 		m.Receive(now, higher, heard(200, time.Second))
+	}
+}
+
+// preempt_delay does not shorten startup_delay.
+func TestPreemptDelayWithinStartupDelay(t *testing.T) {
+	p := params(200)
+	p.PreemptDelay = 5 * time.Second
+	m := NewMachine(p)
+	m.Start(t0, 30*time.Second, false)
+	for d := time.Second; d < 30*time.Second; d += time.Second {
+		m.Receive(at(d), lower, heard(100, time.Second))
+		wants(t, m.Tick(at(d)))
+		is(t, m, Backup, false, 30*time.Second)
+	}
+	wants(t, m.Tick(at(30*time.Second)), send(200), hold)
+}
+
+// What made a lower master of the other one may have gone when the timer ends.
+func TestPriorityLostBeforeTakingOver(t *testing.T) {
+	for _, grouped := range []bool{false, true} {
+		p := params(200)
+		p.Grouped = grouped
+		m := newBackup(p)
+		m.Receive(at(3*time.Second), lower, heard(100, time.Second))
+		p.Priority = 90
+		m.SetParams(at(3100*ms), p)
+		wants(t, m.Tick(at(3218750*time.Microsecond)))
+		stands(t, m, Waiting)
+	}
+}
+
+func TestPromotionOfAMemberThatNoLongerPreempts(t *testing.T) {
+	m := newBackup(grouped(200))
+	m.Receive(at(3*time.Second), lower, heard(100, time.Second))
+	m.Tick(at(3218750 * time.Microsecond))
+	stands(t, m, Ripe)
+	m.SetUnready("no real server is up")
+	wants(t, m.Promote(at(3500*ms)))
+	if m.state != Backup {
+		t.Errorf("is %v", m.state)
 	}
 }

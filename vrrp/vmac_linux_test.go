@@ -25,7 +25,7 @@ func vmacConfig(priority uint8) Config {
 	return c
 }
 
-const tenSeconds = 10 * time.Second
+const patience = 10 * time.Second
 
 func pings(t *testing.T, h *netlab.Host, target string) bool {
 	t.Helper()
@@ -88,7 +88,7 @@ func TestVirtualMAC(t *testing.T) {
 	for range 3 {
 		ip(t, client.Host, "neigh flush dev eth0")
 		ip(t, pa.Host, "neigh flush dev eth0") // so that the master has to ask, too, and not in the name of the virtual address
-		poll(t, tenSeconds, "the client reaches the virtual address", func() bool { return pings(t, client.Host, "192.0.2.100") })
+		poll(t, patience, "the client reaches the virtual address", func() bool { return pings(t, client.Host, "192.0.2.100") })
 		if got := learned(); got != mac.String() {
 			t.Errorf("the client has learned %s", got)
 		}
@@ -97,7 +97,7 @@ func TestVirtualMAC(t *testing.T) {
 	wire := watch(t, client.Host, "eth0")
 	ip(t, client.Host, "neigh flush dev eth0")
 	for _, target := range []string{"192.0.2.10", "192.0.2.100"} {
-		poll(t, tenSeconds, "the client reaches "+target, func() bool { return pings(t, client.Host, target) })
+		poll(t, patience, "the client reaches "+target, func() bool { return pings(t, client.Host, target) })
 	}
 	for len(wire.frames) > 0 {
 		if f := <-wire.frames; isARP(f.b) && bytes.Equal(f.b[6:12], mac) && looks(f.b[28:32], "c000020a") {
@@ -116,11 +116,11 @@ func TestVirtualMAC(t *testing.T) {
 	b.becomes(Master)
 	wire.next("announcement of the new master", func(frame []byte) bool { return isAnnouncement(frame) && bytes.Equal(frame[6:12], mac) })
 	// What the dead one has left answers until its lease ends; so does the new one, with the same MAC address.
-	poll(t, tenSeconds, "the client reaches the new master", func() bool { return pings(t, client.Host, "192.0.2.100") })
+	poll(t, patience, "the client reaches the new master", func() bool { return pings(t, client.Host, "192.0.2.100") })
 	if got := learned(); got != mac.String() {
 		t.Errorf("after the failover the client has %s", got)
 	}
-	poll(t, tenSeconds, "the lease of the dead ends", func() bool { return !holds(t, pa.Host, addr("192.0.2.100")) })
+	poll(t, patience, "the lease of the dead ends", func() bool { return !holds(t, pa.Host, addr("192.0.2.100")) })
 
 	// What the dead one has left is adopted, and taken over again: a master hears who sends from its own MAC address.
 	before := ip(t, pa.Host, "-o link show "+device)
@@ -130,7 +130,7 @@ func TestVirtualMAC(t *testing.T) {
 	if after := ip(t, pa.Host, "-o link show "+device); after[:4] != before[:4] {
 		t.Errorf("not adopted: %s, was %s", after, before)
 	}
-	poll(t, tenSeconds, "a backup's link goes down", func() bool { return !strings.Contains(ip(t, pb.Host, "link show "+device), ",UP") })
+	poll(t, patience, "a backup's link goes down", func() bool { return !strings.Contains(ip(t, pb.Host, "link show "+device), ",UP") })
 	b.stop()
 	if out, err := pb.Host.Command(t.Context(), "ip", "link", "show", device).CombinedOutput(); err == nil {
 		t.Errorf("left behind: %s", out)
@@ -183,16 +183,16 @@ func TestVirtualMACOfAStranger(t *testing.T) {
 
 	// One of ours on another interface, as after a new network card, is made anew; so is one that someone removes.
 	must(t, n.Prepare(c))
-	poll(t, tenSeconds, "the link is known", func() bool { return n.Changes("eth0") > 0 })
+	poll(t, patience, "the link is known", func() bool { return n.Changes("eth0") > 0 })
 	must(t, n.Hold(c.Addresses, 0))
 	ip(t, port.Host, "link del "+device)
-	poll(t, tenSeconds, "the address has gone", func() bool { return len(n.Missing(c.Addresses)) == 1 })
+	poll(t, patience, "the address has gone", func() bool { return len(n.Missing(c.Addresses)) == 1 })
 	must(t, n.Hold(c.Addresses, 0))
 	if !holds(t, port.Host, addr("192.0.2.100")) {
 		t.Error("not held again")
 	}
 	ip(t, port.Host, "link set "+device+" down")
-	poll(t, tenSeconds, "a link that is down is missed", func() bool { return len(n.Missing(c.Addresses)) == 1 })
+	poll(t, patience, "a link that is down is missed", func() bool { return len(n.Missing(c.Addresses)) == 1 })
 	must(t, n.Release(c.Addresses))
 	must(t, n.Discard(c))
 }
@@ -211,7 +211,7 @@ func TestVirtualMACIPv6(t *testing.T) {
 	must(t, n.Prepare(c))
 	must(t, n.Hold(c.Addresses, 0))
 	for _, target := range []string{"2001:db8::100", "fe80::100%eth0"} {
-		poll(t, tenSeconds, "the client reaches "+target, func() bool { return pings(t, client.Host, target) })
+		poll(t, patience, "the client reaches "+target, func() bool { return pings(t, client.Host, target) })
 	}
 	mac, err := client.Host.Neighbour(addr("2001:db8::100"))
 	if want := VirtualMAC(51, true); err != nil || !bytes.Equal(mac, want) {

@@ -89,6 +89,7 @@ func simulate(g *globals, o simulateOptions, paths []string, out io.Writer) erro
 	if len(n.Elections()) == 0 {
 		return errors.New("simulate: no virtual router in these configurations: there is no election to play")
 	}
+	s.Notes = append(s.Notes, networks(n)...)
 	s.Notes = append(s.Notes, ties(n)...)
 	events, length, err := script(n, o)
 	if err != nil {
@@ -192,6 +193,20 @@ func source(vr vrrp.Config, nth int) netip.Addr {
 	default:
 		return netip.AddrFrom4([4]byte{192, 0, 2, last})
 	}
+}
+
+// networks says where interfaces of different names are assumed to be on the same network.
+func networks(n *vrrpsim.Network) (notes []string) {
+	for _, e := range n.Elections() {
+		for i, r := range e[1:] {
+			a := e[i]
+			if a.Config.Interface != r.Config.Interface && !a.Config.Unicast.Enabled() {
+				notes = append(notes, fmt.Sprintf("%s is on %s of %s and on %s of %s, which are assumed to be on the same network",
+					r.Config.Name, a.Config.Interface, a.Director().Name, r.Config.Interface, r.Director().Name))
+			}
+		}
+	}
+	return notes
 }
 
 // ties says where it is an assumption who wins.

@@ -93,6 +93,7 @@ type Director struct {
 	ready     bool              // every check has run once
 	saved     State
 	stopping  bool
+	ended     bool           // and has put nothing on this host any more but what is in the table
 	running   sync.WaitGroup // the instances
 }
 
@@ -182,7 +183,8 @@ func (d *Director) Run(outer context.Context) error {
 	start(d.notifier.Run)
 	start(d.trackers.Run)
 	d.adopt(inner)
-	wg.Go(func() { keepState(inner, d.cfg.Director.StateDir, d.states, d.log) })
+	dir := d.cfg.Director.StateDir // d.cfg is the loop's
+	wg.Go(func() { keepState(inner, dir, d.states, d.log) })
 	defer d.o.Host.Watch(d.checks.AddressesChanged)()
 	start(d.checks.Run)
 	start(d.table.Run)
@@ -210,7 +212,12 @@ func (d *Director) loop(ctx context.Context) {
 			done = nil
 			d.stop(stopped)
 		case <-stopped:
+			d.ended = true
+			for _, r := range d.routers {
+				d.ended = d.ended && r.instance.Status().HostError == "" // else something may be left
+			}
 			d.takeAll()
+			d.save()
 			d.publish()
 			return
 		case <-d.inbox.wake:
@@ -312,7 +319,14 @@ func (d *Director) reported(r ipvs.Report) {
 
 // save passes the state on when it has changed.
 func (d *Director) save() {
-	s := newState(d.cfg, d.roles, d.ownedKeys())
+	var leaving []vrrp.Config
+	for _, r := range d.handingOver() {
+		leaving = append(leaving, r.config)
+	}
+	s := newState(d.cfg, leaving, d.roles, d.ownedKeys())
+	if d.ended {
+		s.VirtualRouters = []RouterState{} // from now on their addresses may be somebody else's
+	}
 	if s.equal(d.saved) {
 		return
 	}
@@ -337,7 +351,7 @@ func (d *Director) publish() {
 	d.view.Store(v)
 }
 
-// call runs f in the loop and waits until readers see what it did.
+// call runs f in the loop, and returns when its outcome can be seen.
 func (d *Director) call(ctx context.Context, f func()) error {
 	done := make(chan struct{})
 	select {

@@ -222,7 +222,7 @@ func TestKilledMasterResumes(t *testing.T) {
 	s.write(1)
 	address := vrrp.Address{Prefix: netip.MustParsePrefix("127.0.0.100/32"), Device: "eth0"}
 	cfg, _ := configs.Load(s.path)
-	state := newState(cfg, map[string]vrrp.State{"web": vrrp.Master}, nil)
+	state := newState(cfg, nil, map[string]vrrp.State{"web": vrrp.Master}, nil)
 	if err := state.write(cfg.Director.StateDir); err != nil {
 		t.Fatal(err)
 	}
@@ -260,6 +260,23 @@ func TestStopHandsOverAndIsRemembered(t *testing.T) {
 	state, err := ReadState(cfg.Director.StateDir)
 	if err != nil || state.master(cfg.VirtualRouters[0]) {
 		t.Errorf("state %+v, %v: want no master", state, err)
+	}
+}
+
+// What a stopped director had is nobody's: another may have put it there before the next start.
+func TestStopLeavesNothingToRemove(t *testing.T) {
+	s := newSite(t)
+	_, stop := s.run()
+	s.routerIs("web", "master")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.host.held[addresses("127.0.0.100/32")[0]] = true
+	s.edit(`["127.0.0.100/32"]`, `["127.0.0.101/32"]`)
+	s.run()
+	s.routerIs("web", "master")
+	if missing := s.host.Missing(addresses("127.0.0.100/32")); len(missing) > 0 {
+		t.Error("an address that was somebody else's is gone")
 	}
 }
 

@@ -158,7 +158,7 @@ var (
 	routerReceived  = described(isCounter, "virtual_router_adverts_received_total", "Adverts of others that were valid.", "virtual_router")
 	routerRefused   = described(isCounter, "virtual_router_adverts_refused_total", "Packets refused, which had no other effect.", "virtual_router", "reason")
 	routerPeerSeen  = described(isGauge, "virtual_router_peer_last_seen_timestamp_seconds", "When a peer's advert came last.", "virtual_router", "peer")
-	routerAnnounced = described(isCounter, "virtual_router_announcements_sent_total", "Gratuitous ARP sent.", "virtual_router")
+	routerAnnounced = described(isCounter, "virtual_router_announcements_sent_total", "Gratuitous ARP and unsolicited neighbour advertisements sent.", "virtual_router")
 	routerOther     = described(isCounter, "virtual_router_other_master_seen_total", "Adverts heard while master.", "virtual_router")
 	routerAddresses = described(isCounter, "virtual_router_other_addresses_total", "Valid adverts with another list of addresses than ours.", "virtual_router")
 	routerRestored  = described(isCounter, "virtual_router_addresses_restored_total", "Addresses put back after someone else removed them.", "virtual_router")

@@ -53,12 +53,18 @@ func (d *Director) Reload(ctx context.Context) (Reload, error) {
 	return result, nil
 }
 
+// changesMost is how many changes an event names.
+const changesMost = 20
+
 // reloaded tells how a reload ended.
 func (d *Director) reloaded(r Reload, err error) {
 	d.reloadErr = err
 	d.metrics.reloaded(err)
 	e := notify.Event{Kind: "reload", Name: d.o.Config.Path, From: "loading", To: "applied", Time: time.Now()}
-	e.Reason = strings.Join(r.Changes, "; ")
+	e.Reason = strings.Join(r.Changes[:min(len(r.Changes), changesMost)], "; ")
+	if more := len(r.Changes) - changesMost; more > 0 {
+		e.Reason += fmt.Sprintf("; and %d more", more)
+	}
 	if err != nil {
 		e.To, e.Reason = "failed", err.Error()
 	}
@@ -111,7 +117,7 @@ func (d *Director) fixed(cfg *configs.Config) error {
 
 // differences says in words what a reload changes.
 func differences(old, cfg *configs.Config) []string {
-	var list []string
+	list := []string{} // not null in JSON
 	note := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	if old.Log.Level != cfg.Log.Level {
 		note("log level %v -> %v", old.Log.Level, cfg.Log.Level)

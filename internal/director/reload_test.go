@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
@@ -373,4 +375,42 @@ func TestStartUpTakesAsManyFailuresAsEver(t *testing.T) {
 	if rs := s.status().VirtualServers[0].RealServers[0]; !strings.Contains(rs.Reason, "(3 in a row)") {
 		t.Errorf("down because of %q, want three failures", rs.Reason)
 	}
+}
+
+// A crash during the hand-over of a router that a reload has removed must not leave its address for ever: until it is
+// over, the next run is told of it.
+func TestStateNamesARouterThatStillHandsOver(t *testing.T) {
+	s := newSite(t)
+	s.adverts = "500ms"
+	s.write(1)
+	s.run()
+	s.routerIs("web", "master")
+	s.edit(`["127.0.0.100/32"]`, `["127.0.0.101/32"]`)
+	s.edit(`interface          = "eth0"`, `interface          = "eth1"`)
+	s.reload()
+	state := func() State {
+		state, err := ReadState(filepath.Join(filepath.Dir(s.path), "state"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state
+	}
+	cfg, _ := configs.Load(s.path)
+	s.eventually(func() error {
+		if got := state(); got.VirtualRouters[0].Addresses[0].Device != "eth1" {
+			return fmt.Errorf("not written yet: %v", got)
+		}
+		return nil
+	})
+	s.eventually(func() error {
+		left := state().stale(cfg).addresses
+		there := len(s.host.Missing(addresses("127.0.0.100/32"))) == 0
+		if there && !slices.Equal(left, addresses("127.0.0.100/32")) {
+			t.Fatalf("left over: %v", left)
+		}
+		if there || len(left) > 0 {
+			return fmt.Errorf("there: %v, left over: %v", there, left)
+		}
+		return nil
+	})
 }

@@ -38,16 +38,20 @@ func (d *Director) start(vr vrrp.Config, resume bool) {
 	r := &router{instance: instance, config: vr, told: in, late: late, stop: stop, done: make(chan struct{})}
 	d.routers[vr.Name] = r
 	d.running.Go(func() {
-		defer close(r.done)
 		for _, p := range before {
 			<-p.done
 		}
 		d.failed(instance.Run(ctx))
+		close(r.done)
+		d.inbox.put(routerEnded{})
 	})
 }
 
-// predecessors are the routers still handing over that have the name, the place or an address of a new one.
-func (d *Director) predecessors(vr vrrp.Config) []*router {
+// routerEnded is what the loop is told when a virtual router has put nothing on this host any more.
+type routerEnded struct{}
+
+// handingOver are the routers that have been stopped and are not through with it.
+func (d *Director) handingOver() []*router {
 	d.leaving = slices.DeleteFunc(d.leaving, func(r *router) bool {
 		select {
 		case <-r.done:
@@ -56,8 +60,13 @@ func (d *Director) predecessors(vr vrrp.Config) []*router {
 			return false
 		}
 	})
+	return d.leaving
+}
+
+// predecessors are the routers still handing over that have the name, the place or an address of a new one.
+func (d *Director) predecessors(vr vrrp.Config) []*router {
 	var before []*router
-	for _, r := range d.leaving {
+	for _, r := range d.handingOver() {
 		shares := slices.ContainsFunc(vr.All(), func(a vrrp.Address) bool { return slices.Contains(r.config.All(), a) })
 		if shares || r.config.Name == vr.Name || samePlace(r.config, vr) {
 			before = append(before, r)

@@ -72,11 +72,13 @@ const (
 	stateMost    = 16 << 20 // bytes; a larger file is not ours
 )
 
-// newState describes a configuration and the roles that its virtual routers have.
-func newState(cfg *configs.Config, roles map[string]vrrp.State, owned []ipvs.Key) State {
+// newState describes a configuration and the roles that its virtual routers have, and those that are no longer in it and
+// still hand over: a crash meanwhile must not leave for ever what they have put on this host.
+func newState(cfg *configs.Config, leaving []vrrp.Config, roles map[string]vrrp.State, owned []ipvs.Key) State {
 	s := State{Version: stateVersion}
-	for _, vr := range cfg.VirtualRouters {
-		r := RouterState{Name: vr.Name, Master: roles[vr.Name] == vrrp.Master}
+	for n, vr := range slices.Concat(cfg.VirtualRouters, leaving) {
+		stays := n < len(cfg.VirtualRouters)
+		r := RouterState{Name: vr.Name, Master: stays && roles[vr.Name] == vrrp.Master}
 		for _, a := range vr.All() {
 			r.Addresses = append(r.Addresses, AddressState(a))
 		}
@@ -88,7 +90,7 @@ func newState(cfg *configs.Config, roles map[string]vrrp.State, owned []ipvs.Key
 		}
 		s.VirtualRouters = append(s.VirtualRouters, r)
 	}
-	slices.SortFunc(s.VirtualRouters, func(a, b RouterState) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(s.VirtualRouters, func(a, b RouterState) int { return cmp.Compare(a.Name, b.Name) })
 	for _, k := range owned {
 		s.Services = append(s.Services, ServiceKey{netip.AddrPortFrom(k.Address, k.Port), k.Protocol.String()})
 	}

@@ -26,7 +26,7 @@ func TestStateIsReadAsItWasWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "made", "by", "write")
 	cfg := parse(t, routerOnly+twoServersUnset)
 	key := cfg.VirtualServers[0].Key
-	s := newState(cfg, map[string]vrrp.State{"web": vrrp.Master}, []ipvs.Key{key})
+	s := newState(cfg, nil, map[string]vrrp.State{"web": vrrp.Master}, []ipvs.Key{key})
 	if err := s.write(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestStateIsReadAsItWasWritten(t *testing.T) {
 }
 
 func TestStateKnowsAddressesThatAreNoLongerConfigured(t *testing.T) {
-	old := newState(parse(t, routerOnly), nil, nil)
+	old := newState(parse(t, routerOnly), nil, nil, nil)
 	cfg := parse(t, strings.Replace(routerOnly, "10.0.0.100/32", "10.0.0.101/32", 1))
 	if got := old.stale(cfg).addresses; len(got) != 1 || got[0].String() != "10.0.0.100/32 dev eth0" {
 		t.Errorf("got %v, want 10.0.0.100/32 dev eth0", got)
@@ -66,11 +66,11 @@ func TestStateKnowsWhatIsLeftOfARouter(t *testing.T) {
 		{Destination: netip.MustParsePrefix("198.51.100.0/24"), Device: "eth1", Source: netip.MustParseAddr("10.0.0.100")},
 	}
 	dir := t.TempDir()
-	if err := newState(cfg, nil, nil).write(dir); err != nil {
+	if err := newState(cfg, nil, nil, nil).write(dir); err != nil {
 		t.Fatal(err)
 	}
 	s, err := ReadState(dir)
-	if err != nil || !s.equal(newState(cfg, nil, nil)) {
+	if err != nil || !s.equal(newState(cfg, nil, nil, nil)) {
 		t.Fatalf("read %+v, %v", s, err)
 	}
 	if left := s.stale(cfg); len(left.addresses)+len(left.routes)+len(left.vmacs) > 0 {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +48,9 @@ func (n *Notifier) carry(ctx context.Context, b *block, l limits) {
 			attempt = l.last
 		}
 		if c, e, ok := n.next(b, stopping); ok {
-			n.deliver(soon, attempt, c, e)
+			if n.deliver(soon, attempt, b, c, e) {
+				n.pause(soon, b)
+			}
 			continue
 		}
 		if stopping || b.gone.Err() != nil {
@@ -77,25 +80,69 @@ func (n *Notifier) next(b *block, stopping bool) (Config, Event, bool) {
 	return b.config, b.queue.remove(0), true
 }
 
-// deliver tells one target of one event. Once soon has ended, nothing is waited for but the attempt; with attempt that ends, too.
-func (n *Notifier) deliver(soon, attempt context.Context, c Config, e Event) {
+// deliver tells one target of one event. Once soon has ended, nothing is waited for but the attempt; with attempt that
+// ends, too. It reports whether to pause, because all that waits has been tried in vain.
+func (n *Notifier) deliver(soon, attempt context.Context, b *block, c Config, e Event) (pause bool) {
 	if c.Timeout <= 0 {
 		c.Timeout = defaultTimeout
 	}
 	body, err := json.Marshal(e)
+	later := false
+	switch {
+	case err != nil:
+	case len(c.Command) > 0:
+		err = n.program(attempt, c, e, body)
+	case e.late:
+		later, err = n.webhook(soon, attempt, c, body, 1)
+	default:
+		later, err = n.webhook(soon, attempt, c, body, webhookAttempts)
+	}
 	if err == nil {
-		if len(c.Command) > 0 {
-			err = n.program(attempt, c, e, body)
-		} else {
-			err = n.webhook(soon, attempt, c, body)
+		n.onResult(done)
+		return false
+	}
+	facts := []any{"target", c.target(), "kind", e.Kind, "name", e.Name, "to", e.To, "err", err}
+	if later && soon.Err() == nil {
+		if back, pause := n.putBack(b, e); back {
+			if !e.late { // else it has been said
+				n.log.Warn("notify delayed, it is tried on", facts...)
+			}
+			return pause
 		}
 	}
-	if err != nil {
-		n.log.Warn("notify failed", "target", c.target(), "kind", e.Kind, "name", e.Name, "to", e.To, "err", err)
-		n.onResult(failed)
-		return
+	n.log.Warn("notify failed", facts...)
+	n.onResult(failed)
+	return false
+}
+
+// putBack queues an event again, behind all others, unless a newer one of its object waits. It reports whether all that
+// waits has been tried for long.
+func (n *Notifier) putBack(b *block, e Event) (back, allLate bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if b.queue.of[e.object()] > 0 {
+		return false, false
 	}
-	n.onResult(done)
+	e.late = true
+	if b.queue.put(e) {
+		n.drop(b, 1, "its queue is full")
+	}
+	select {
+	case <-b.wake: // for what is in the queue, and looked at here
+	default:
+	}
+	return true, !slices.ContainsFunc(b.queue.events, func(e Event) bool { return !e.late })
+}
+
+// pause waits before a target that takes nothing is tried again. A new event ends it.
+func (n *Notifier) pause(soon context.Context, b *block) {
+	timer := time.NewTimer(longestPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-b.wake:
+	case <-soon.Done():
+	}
 }
 
 // program runs the program of a block once: it may not be repeatable.

@@ -33,6 +33,8 @@ type Event struct {
 	Time     time.Time `json:"time"`
 	Director string    `json:"director"`
 	Count    int       `json:"count,omitempty"` // of the objects that changed together, where one event tells of many
+
+	late bool // a webhook has not taken it for long
 }
 
 // Options is what a Notifier works with.

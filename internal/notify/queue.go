@@ -34,6 +34,9 @@ func (q *queue) put(e Event) (gave bool) {
 
 // giveWay removes the oldest event of the object that gets a newer one, or else the oldest that another one follows.
 func (q *queue) giveWay(of object) bool {
+	if q.of[of] == 0 && len(q.of) == len(q.events) {
+		return false // each is the newest of its object: without a look at all of them, for there may be many
+	}
 	at := slices.IndexFunc(q.events, func(e Event) bool {
 		if q.of[of] > 0 {
 			return e.object() == of

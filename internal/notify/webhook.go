@@ -5,7 +5,7 @@ package notify
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// The retries of one event: at most webhookAttempts within webhookTotal, after pauses that double from firstPause.
+// The retries of one event in a row: at most webhookAttempts within webhookTotal, after pauses that double from firstPause.
+// What is still the newest of its object then is tried on, once each longestPause at most.
 const (
 	webhookAttempts = 8
 	webhookTotal    = 5 * time.Minute
@@ -33,25 +34,26 @@ func newClient() *http.Client {
 	}
 }
 
-// webhook posts an event until it is taken. A network error, 5xx and 429 are tried again; any other answer but 2xx is
-// final. Every attempt of an event has the same Idempotency-Key. Once soon has ended, one more attempt is made.
-func (n *Notifier) webhook(soon, attempt context.Context, c Config, body []byte) error {
+// webhook posts an event until it is taken, at most so many times. A network error, 5xx and 429 are tried again, and
+// reported as worth another try later; any other answer but 2xx is final. Every attempt of an event has the same
+// Idempotency-Key. Once soon has ended, one more attempt is made.
+func (n *Notifier) webhook(soon, attempt context.Context, c Config, body []byte, attempts int) (later bool, err error) {
 	total, cancel := context.WithTimeout(attempt, webhookTotal)
 	defer cancel()
-	key := rand.Text()
+	key := fmt.Sprintf("%x", sha256.Sum256(body))
 	pause := firstPause
 	for i := 1; ; i++ {
 		last := soon.Err() != nil
 		after, err := n.post(total, c, key, body)
 		if err == nil {
-			return nil
+			return false, nil
 		}
-		if after < 0 || last || i == webhookAttempts || total.Err() != nil {
-			return fmt.Errorf("attempt %d: %w", i, err)
+		if after < 0 || last || i == attempts || total.Err() != nil {
+			return after >= 0, fmt.Errorf("attempt %d: %w", i, err)
 		}
 		wait(soon, total, max(after, pause/2+mrand.N(pause/2)))
 		if total.Err() != nil {
-			return fmt.Errorf("attempt %d, no time for another: %w", i, err)
+			return true, fmt.Errorf("attempt %d, no time for another: %w", i, err)
 		}
 		pause = min(2*pause, longestPause)
 	}

@@ -32,7 +32,9 @@ func TestRealWebhook(t *testing.T) {
 	r.client.Transport.(*http.Transport).TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig
 	r.Apply([]Config{{Webhook: server.URL, Timeout: 30 * time.Second}})
 	stop := r.start(t)
-	want := Event{"real_server", "web/web1", "up", "down", "refused", time.Unix(1, 0).UTC(), "lb1", 0}
+	want := Event{
+		Kind: "real_server", Name: "web/web1", From: "up", To: "down", Reason: "refused", Time: time.Unix(1, 0).UTC(), Director: "lb1",
+	}
 	r.Put(want)
 	select {
 	case e := <-got:

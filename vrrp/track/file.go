@@ -38,6 +38,8 @@ type file struct {
 	due     time.Time // when to read it; zero: no change is known
 	changed time.Time // first change that has not been read
 	emptied bool      // it held an integer, and was empty when it was read after its last change: it may be about to be written
+	asked   time.Time // since when somebody looks; zero: nobody does
+	polled  bool      // that look is only for what was not told
 }
 
 // follower follows files. One goroutine owns it.
@@ -46,10 +48,22 @@ type follower struct {
 	watcher *fsnotify.Watcher      // nil: there is none
 	dirs    map[string]fs.FileInfo // watched, and which folder that was; nil: could not be watched
 	files   map[*entry]*file
+	looks   chan look
+	ctx     context.Context
+}
+
+// look is what was found where a path leads.
+type look struct {
+	e     *entry
+	names []string               // as way tells
+	dirs  map[string]fs.FileInfo // their folders
+	reading
 }
 
 func (s *Set) followFiles(ctx context.Context) {
-	f := &follower{Set: s, dirs: make(map[string]fs.FileInfo), files: make(map[*entry]*file)}
+	f := &follower{
+		Set: s, dirs: make(map[string]fs.FileInfo), files: make(map[*entry]*file), looks: make(chan look), ctx: ctx,
+	}
 	var events chan fsnotify.Event
 	var trouble chan error
 	timer, ticker := time.NewTimer(time.Hour), time.NewTicker(s.poll)
@@ -79,6 +93,8 @@ func (s *Set) followFiles(ctx context.Context) {
 			for _, file := range f.files {
 				file.mark(time.Now())
 			}
+		case l := <-f.looks:
+			f.take(l)
 		case <-ticker.C:
 			f.pollAll()
 		case <-timer.C:
@@ -139,11 +155,11 @@ func (f *file) mark(now time.Time) {
 	f.due = now.Add(min(settle, settleMost-now.Sub(f.changed)))
 }
 
-// readDue reads what has been quiet for long enough, and returns when to come again.
+// readDue looks at what has been quiet for long enough, and returns when to come again.
 func (f *follower) readDue() time.Duration {
 	now, next := time.Now(), time.Hour
 	for e, file := range f.files {
-		if file.due.IsZero() {
+		if file.due.IsZero() || !file.asked.IsZero() {
 			continue
 		}
 		if wait := file.due.Sub(now); wait > 0 {
@@ -151,26 +167,62 @@ func (f *follower) readDue() time.Duration {
 			continue
 		}
 		file.due = time.Time{}
-		f.watch(e, file) // before it is read, so that no change falls between
-		f.read(e, file)
-		if !file.due.IsZero() {
-			next = min(next, settle)
-		}
+		f.ask(e, file, false)
 	}
 	return next
 }
 
-// pollAll looks for changes that were not told. What differs is read again a moment later, as after an event.
+// pollAll looks for changes that were not told, and tries again to watch what could not be.
 func (f *follower) pollAll() {
 	for dir, info := range f.dirs {
-		if now, err := os.Stat(dir); err != nil || info == nil || !os.SameFile(now, info) {
+		if info == nil {
 			f.forget(dir)
 		}
 	}
 	for e, file := range f.files {
-		if f.watch(e, file); file.due.IsZero() && !readFile(e.settings.path).agrees(f.statusOf(e)) {
-			file.mark(time.Now())
+		switch {
+		case file.asked.IsZero():
+			f.ask(e, file, true)
+		case time.Since(file.asked) >= f.poll:
+			f.update(e, func(st *Status) { st.Detail = "no verdict: its file system does not answer" })
 		}
+	}
+}
+
+// ask has somebody look where the path of e leads. Nobody waits for that one: a network's file system may be hung, which
+// must not hold up the files on others.
+func (f *follower) ask(e *entry, file *file, polled bool) {
+	file.asked, file.polled = time.Now(), polled
+	path := e.settings.path
+	go func() {
+		l := look{e: e, names: way(path), dirs: make(map[string]fs.FileInfo)}
+		for _, n := range l.names {
+			dir := filepath.Dir(n)
+			l.dirs[dir], _ = os.Stat(dir)
+		}
+		l.reading = readFile(path)
+		select {
+		case f.looks <- l:
+		case <-f.ctx.Done():
+		}
+	}()
+}
+
+// take notes what was found, if the folders on the way were watched before: then no change fell between. What a poll
+// finds to differ is read again a moment later, as after an event.
+func (f *follower) take(l look) {
+	file := f.files[l.e]
+	if file == nil {
+		return
+	}
+	file.asked = time.Time{}
+	switch {
+	case f.watch(file, l):
+		f.ask(l.e, file, file.polled)
+	case !file.polled:
+		f.note(l.e, file, l.reading)
+	case file.due.IsZero() && !l.agrees(f.statusOf(l.e)):
+		file.mark(time.Now())
 	}
 }
 
@@ -181,12 +233,16 @@ func (f *follower) forget(dir string) {
 	}
 }
 
-// watch looks where the path of e leads now, and watches the folders on its way.
-func (f *follower) watch(e *entry, file *file) {
-	file.names = way(e.settings.path)
-	for _, n := range file.names {
-		dir := filepath.Dir(n)
-		if _, ok := f.dirs[dir]; ok || f.watcher == nil {
+// watch watches the folders on the way, and reports whether one is new.
+func (f *follower) watch(file *file, l look) (news bool) {
+	file.names = l.names
+	for dir, is := range l.dirs {
+		was, known := f.dirs[dir]
+		if known && was != nil && (is == nil || !os.SameFile(was, is)) { // another one stands in its place
+			f.forget(dir)
+			known = false
+		}
+		if known || f.watcher == nil || is == nil {
 			continue
 		}
 		if err := f.watcher.Add(dir); err != nil {
@@ -194,9 +250,10 @@ func (f *follower) watch(e *entry, file *file) {
 			f.log.Debug("folder is not watched", "path", dir, "err", err)
 			continue
 		}
-		f.dirs[dir], _ = os.Stat(dir) // after it is watched: if another one came meanwhile, the poll finds out
+		f.dirs[dir], news = is, true // if another one came meanwhile, the next look finds out
 	}
 	f.sweep()
+	return news
 }
 
 // sweep ends the watch of folders that matter no longer.
@@ -212,9 +269,8 @@ func (f *follower) sweep() {
 	}
 }
 
-// read reads the file and notes what it says.
-func (f *follower) read(e *entry, file *file) {
-	r := readFile(e.settings.path)
+// note notes what the file says.
+func (f *follower) note(e *entry, file *file, r reading) {
 	if r.empty && !file.emptied && f.statusOf(e).HasValue {
 		file.emptied = true
 		file.mark(time.Now())

@@ -227,13 +227,13 @@ func TestFileReadWhileEmpty(t *testing.T) {
 	s := NewSet(Options{})
 	s.Apply([]Tracker{{Key: Key{"web", File, "f"}, Path: path}})
 	f, e, state := &follower{Set: s}, s.of(File)[0], &file{}
-	f.read(e, state)
+	f.note(e, state, readFile(path))
 	must(t, os.Truncate(path, 0))
-	f.read(e, state)
+	f.note(e, state, readFile(path))
 	if st := s.statusOf(e); !value(4)(st) || state.due.IsZero() {
 		t.Errorf("empty once: %+v, again at %s", st, state.due)
 	}
-	f.read(e, state)
+	f.note(e, state, readFile(path))
 	if st := s.statusOf(e); !failed(st) {
 		t.Errorf("empty twice: %+v", st)
 	}

@@ -14,9 +14,12 @@ import (
 )
 
 const (
-	scanBlind  = time.Second            // without events of the kernel
-	scanNet    = 10 * time.Second       // with them: a safety net, for the kernel may forget its listeners (cn_proc.c)
-	youngUntil = 100 * time.Millisecond // a child that has not started another program by then counts as its parent does
+	scanBlind = time.Second      // without events of the kernel
+	scanNet   = 10 * time.Second // with them: a safety net, for the kernel may forget its listeners (cn_proc.c)
+	// youngUntil is how long a new process is left alone: a child that has not started another program by then counts as
+	// its parent does, and most programs of a busy host have ended by then, which costs nothing.
+	youngUntil = 100 * time.Millisecond
+	gather     = 5 * time.Millisecond // least time between two readings of events
 )
 
 // processEvent is a change that the kernel tells of.
@@ -48,13 +51,14 @@ type processes struct {
 	ctx     context.Context
 	entries []*entry
 	found   map[string]map[int]bool // by name, the processes that bear it
-	young   map[int]time.Time       // children of what is found, and when to look at them
+	young   map[int]time.Time       // new processes that may have to be found, and when to look at them
 	exits   map[int]*exitWait       // without events: what waits for the exit of a process that is found
 	gone    chan processEvent       // an exit that was waited for
 	waits   sync.WaitGroup          // those waits
 	blind   bool                    // there are no events
 	scanAt  time.Time               // of the next scan
 	scanned bool                    // the last scan saw everything
+	news    bool                    // found is not what has been told
 }
 
 func (s *Set) followProcesses(ctx context.Context) {
@@ -118,9 +122,17 @@ func (p *processes) open() processEvents {
 	return source
 }
 
-// pump passes on what it reads, and nil at the end.
+// pump passes on what it reads, and nil at the end. A host that starts thousands of programs a second wakes it up 200
+// times, not for each.
 func pump(ctx context.Context, source processEvents, to chan<- []processEvent) {
+	rest := time.NewTicker(gather)
+	defer rest.Stop()
 	for {
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+			return
+		}
 		batch, err := source.Read()
 		if err != nil {
 			batch = nil
@@ -163,7 +175,9 @@ func (p *processes) tick() {
 			p.lookAgain(pid)
 		}
 	}
-	p.publish()
+	if p.news {
+		p.publish()
+	}
 }
 
 // handle takes events. That of a process which is not known is nothing to us, but for a new name.
@@ -175,17 +189,24 @@ func (p *processes) handle(events []processEvent) {
 				p.young[ev.pid] = time.Now().Add(youngUntil)
 			}
 		case renamed:
-			delete(p.young, ev.pid)
-			p.lookAgain(ev.pid)
+			if p.knows(ev.pid) {
+				delete(p.young, ev.pid)
+				p.lookAgain(ev.pid)
+			} else {
+				p.young[ev.pid] = time.Now().Add(youngUntil)
+			}
 		case exited:
 			delete(p.young, ev.pid)
 			p.set(ev.pid, nil)
-		case overrun:
-			p.scan()
-			return
+		case overrun: // soon, for more may be lost while a storm lasts
+			if at := time.Now().Add(youngUntil); at.Before(p.scanAt) {
+				p.scanAt = at
+			}
 		}
 	}
-	p.publish()
+	if p.news {
+		p.publish()
+	}
 }
 
 func (p *processes) knows(pid int) bool {
@@ -225,11 +246,15 @@ func (p *processes) lookAgain(pid int) {
 
 func (p *processes) set(pid int, names []string) {
 	for name, pids := range p.found {
-		if slices.Contains(names, name) {
+		switch is := slices.Contains(names, name); {
+		case is == pids[pid]:
+			continue
+		case is:
 			pids[pid] = true
-		} else {
+		default:
 			delete(pids, pid)
 		}
+		p.news = true
 	}
 }
 
@@ -269,6 +294,7 @@ func (p *processes) publish() {
 	if !p.scanned {
 		return
 	}
+	p.news = false
 	if p.blind {
 		all := make(map[int]bool)
 		for _, pids := range p.found {

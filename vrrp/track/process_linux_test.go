@@ -113,7 +113,7 @@ func start(t *testing.T, path string) (kill func()) {
 	return kill
 }
 
-var noEvents = errors.New("no events in this test")
+var errNoEvents = errors.New("no events in this test")
 
 // both runs a test with the kernel's events, where they are, and without.
 func both(t *testing.T, test func(t *testing.T, prepare func(*Set))) {
@@ -126,7 +126,7 @@ func both(t *testing.T, test func(t *testing.T, prepare func(*Set))) {
 		test(t, nil)
 	})
 	t.Run("polled", func(t *testing.T) {
-		test(t, func(s *Set) { s.events = func() (processEvents, error) { return nil, noEvents } })
+		test(t, func(s *Set) { s.events = func() (processEvents, error) { return nil, errNoEvents } })
 	})
 }
 

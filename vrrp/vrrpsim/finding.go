@@ -191,19 +191,25 @@ func (n *Network) strangers() (found []string) {
 	return found
 }
 
-func sharing(x, y []*Router) (a, b *Router, shared netip.Addr) {
+func sharing(x, y []*Router) (a, b *Router, address netip.Addr) {
 	for _, a := range x {
 		for _, b := range y {
-			for _, address := range a.Config.Addresses {
-				if a.director != b.director && slices.ContainsFunc(b.Config.Addresses, func(o vrrp.Address) bool {
-					return o.Prefix.Addr() == address.Prefix.Addr()
-				}) {
-					return a, b, address.Prefix.Addr()
-				}
+			if address := shared(a, b); a.director != b.director && address.IsValid() {
+				return a, b, address
 			}
 		}
 	}
 	return nil, nil, netip.Addr{}
+}
+
+// shared returns an address that both routers have; none: the zero one.
+func shared(a, b *Router) netip.Addr {
+	for _, x := range a.Config.Addresses {
+		if slices.ContainsFunc(b.Config.Addresses, func(y vrrp.Address) bool { return y.Prefix.Addr() == x.Prefix.Addr() }) {
+			return x.Prefix.Addr()
+		}
+	}
+	return netip.Addr{}
 }
 
 // refuses says why an advert of the other one is not heard here; empty: it is. See RFC 9568 section 7.1 and RFC 3768
@@ -224,11 +230,13 @@ func (r *Router) refuses(from *Router) string {
 		return different("advertise_interval", b.Interval, a.Interval)
 	case a.Unicast.Enabled() != b.Unicast.Enabled():
 		return "one is unicast and the other multicast"
+	case r.Source == from.Source:
+		return fmt.Sprintf("both send from %v, and neither hears what comes from its own address", r.Source)
 	case a.Unicast.Enabled() && !slices.Contains(a.Unicast.Peers, from.Source):
 		return fmt.Sprintf("%v is not among the peers of %s", from.Source, r.director.Name)
 	case a.Unicast.Enabled() && !slices.Contains(b.Unicast.Peers, r.Source):
 		return fmt.Sprintf("%v is not among the peers of %s", r.Source, from.director.Name)
-	case !a.Unicast.Enabled() && a.Interface != b.Interface:
+	case !a.Unicast.Enabled() && a.Interface != b.Interface && !shared(r, from).IsValid(): // else hosts that name them otherwise
 		return different("interface", b.Interface, a.Interface)
 	}
 	return ""

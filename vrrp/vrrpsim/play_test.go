@@ -58,9 +58,10 @@ func TestFindings(t *testing.T) {
 			[]string{"web of lb1 and web of lb2 have 10.0.0.100 in common but never hear each other: version is 3 here and 2 there"},
 		},
 		{
-			"other interface", func(_, b *Router) { b.Config.Interface = "eth1" },
-			[]string{"web of lb1 and web of lb2 have 10.0.0.100 in common but never hear each other: interface is eth0 here and eth1 there"},
+			"one source", func(a, b *Router) { b.Source = a.Source },
+			[]string{"web of lb1 and web of lb2 have 10.0.0.100 in common but never hear each other: both send from 10.0.0.1, and neither hears what comes from its own address"},
 		},
+		{name: "interface of another name", change: func(_, b *Router) { b.Config.Interface = "ens3" }},
 		{
 			"one password", func(a, b *Router) {
 				a.Config.Version, b.Config.Version, b.Config.Password = 2, 2, "secret"

@@ -246,7 +246,7 @@ func (n *Network) parseLink(args []string) (func(*Director) bool, error) {
 		return nil, fmt.Errorf("no virtual router uses or tracks interface %q: there is %s", device, strings.Join(known, ", "))
 	}
 	return func(d *Director) bool {
-		if d.down[device] == !up {
+		if d.down[device] == !up || !slices.ContainsFunc(d.Routers, func(r *Router) bool { return slices.Contains(r.devices(), device) }) {
 			return false
 		}
 		d.SetLink(device, up)

@@ -16,6 +16,11 @@ virtual_router "a" {
     /* error: Invalid addresses: addresses takes an address with the length of its prefix: write "10.0.0.104/32". */ "::ffff:10.0.0.104",
     /* error: Invalid addresses: addresses takes a text in quotes, not 5. */ 5,
     /* error: Invalid addresses: addresses is a single value. */ ["10.0.0.105/32"],
+    /* error: Invalid addresses: addresses takes the address of a host in 10.0.1.0/24: 10.0.1.0 is that of the network itself or of all its hosts. */ "10.0.1.0/24",
+    /* error: Invalid addresses: addresses takes the address of a host in 10.0.1.4/30: 10.0.1.7 is that of the network itself or of all its hosts. */ "10.0.1.7/30",
+    "10.0.2.0/31",
+    "10.0.2.255/32",
+    "10.0.2.127/24",
   ]
 }
 virtual_router "b" {

@@ -27,5 +27,5 @@ virtual_router "b" {
   interface      = "eth0"
   id             = 51
   addresses      = ["fe80::100/64"]
-  virtual_routes = ["default", "192.0.2.0/24 via 10.0.0.1 src 10.0.0.2", /* error: Duplicate virtual route: ::/0 is already used at testdata/invalid/routes.hcl:30. */ "default via fe80::1"]
+  virtual_routes = ["default", "192.0.2.0/24 via 10.0.0.1 src 10.0.0.2", /* error: Duplicate virtual route: ::/0 is already used at testdata/invalid/routes.hcl:30. */ "default via fe80::1", /* error: Duplicate virtual route: ::/0 is already used at testdata/invalid/routes.hcl:30. */ "::/0 metric 1024"]
 }

@@ -71,3 +71,9 @@ virtual_router "ttl" {
     min_ttl = 1
   }
 }
+virtual_router "one_source" {
+  interface = "eth0"
+  id        = 60
+  source    = /* error: Directors that do not hear each other: 10.0.0.2 is also the source at testdata/pair/deaf/there.hcl:76: write each director's own address. */ "10.0.0.2"
+  addresses = ["10.0.0.109/32"]
+}

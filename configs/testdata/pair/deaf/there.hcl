@@ -70,3 +70,9 @@ virtual_router "ttl" {
     peers  = ["10.0.0.2"]
   }
 }
+virtual_router "one_source" {
+  interface = "eth0"
+  id        = 60
+  source    = "10.0.0.2"
+  addresses = ["10.0.0.109/32"]
+}

@@ -5,7 +5,8 @@ virtual_router "web" {
   advertise_interval = /* warning: Different advertise_interval: advertise_interval is 500ms here and 1s at testdata/pair/differ/there.hcl:1: how soon a failure is noticed depends on who is master. */ "500ms"
   checksum           = /* warning: Different checksum: checksum is plain here and pseudo at testdata/pair/differ/there.hcl:5: both directors take both, other routers may not. */ "plain"
   use_vmac           = /* warning: Different use_vmac: use_vmac is true here and false at testdata/pair/differ/there.hcl:1: the addresses change their MAC with each move. */ true
-  addresses          = /* warning: Different addresses: addresses at testdata/pair/differ/there.hcl:6 lacks 10.0.0.101/32, 10.0.0.102/24: gone while that director is master. */ ["10.0.0.100/32", "10.0.0.101/32", "10.0.0.102/24"]
+  addresses          = /* warning: Different addresses: addresses at testdata/pair/differ/there.hcl:6 lacks 10.0.0.101/32: gone while that director is master. */ /* warning: Different addresses: 10.0.0.103/32 is among excluded_addresses at testdata/pair/differ/there.hcl:7: it moves, but only these adverts carry it. */ ["10.0.0.100/32", "10.0.0.101/32", "10.0.0.102/24", "10.0.0.103/32"]
+  virtual_routes     = /* warning: Different virtual_routes: virtual_routes at testdata/pair/differ/there.hcl:8 lacks 198.51.100.0/24 table 7: gone while that director is master. */ ["192.0.2.0/24 via 10.0.0.1", "198.51.100.0/24 table 7"]
 }
 virtual_router "a" {
   interface = "eth0"

@@ -120,3 +120,23 @@ virtual_router "useless" {
     weight = /* warning: Weight too small: The priority is 95 here and 100 on the peer (testdata/pair/weights/there.hcl:82): weight -3 never decides which is higher. */ -3
   }
 }
+virtual_router "halfway" { # the other one preempts when this one fails
+  interface = "eth0"
+  id        = 64
+  priority  = 100
+  preempt   = false
+  addresses = ["10.0.0.113/32"]
+  track_interface "eth1" {
+    weight = -50
+  }
+}
+virtual_router "neither" {
+  interface = "eth0"
+  id        = 65
+  priority  = 100
+  preempt   = false
+  addresses = ["10.0.0.114/32"]
+  track_interface "eth1" {
+    weight = /* warning: No effect: With preempt = false nobody takes over from a master whose adverts are heard, however low its priority: weight -50 does not move the addresses. With weight = 0, failure is a fault, which does. */ -50
+  }
+}

@@ -85,3 +85,23 @@ virtual_router "useless" {
     weight = -10
   }
 }
+virtual_router "halfway" { # what it lost keeps it from preempting
+  interface = "eth0"
+  id        = 64
+  priority  = 90
+  preempt   = true
+  addresses = ["10.0.0.113/32"]
+  track_interface "eth1" {
+    weight = -50
+  }
+}
+virtual_router "neither" {
+  interface = "eth0"
+  id        = 65
+  priority  = 90
+  preempt   = false
+  addresses = ["10.0.0.114/32"]
+  track_interface "eth1" {
+    weight = /* warning: No effect: With preempt = false nobody takes over from a master whose adverts are heard, however low its priority: weight -50 does not move the addresses. With weight = 0, failure is a fault, which does. */ -50
+  }
+}
