@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // speak1 sends a request in HTTP/1.1 and reads the header of the response. The caller calls done in the end, after
@@ -104,8 +105,14 @@ func (h *httpCheck) speak2(conn net.Conn, req *http.Request, body string) (resp 
 
 // http2On begins HTTP/2 on a connection that is secured already if the scheme is https. buffer is how many bytes the
 // server may send before they are read, at least 64 KiB.
-func http2On(ctx context.Context, conn net.Conn, scheme string, target netip.AddrPort, buffer int) (*http.ClientConn, error) {
-	given := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
+func http2On(ctx context.Context, conn net.Conn, scheme string, target netip.AddrPort, buffer int) (*client2, error) {
+	watched := &watchedConn{Conn: conn}
+	given := func(context.Context, string, string) (net.Conn, error) {
+		if scheme == "https" {
+			return conn, nil // a *tls.Conn, which net/http wants to see
+		}
+		return watched, nil
+	}
 	t := &http.Transport{
 		DialContext:            given,
 		DialTLSContext:         given,
@@ -116,7 +123,41 @@ func http2On(ctx context.Context, conn net.Conn, scheme string, target netip.Add
 	}
 	t.Protocols.SetHTTP2(true)
 	t.Protocols.SetUnencryptedHTTP2(scheme == "http")
-	return t.NewClientConn(ctx, scheme, target.String())
+	cc, err := t.NewClientConn(ctx, scheme, target.String())
+	if err != nil {
+		return nil, err
+	}
+	return &client2{cc, watched}, nil
+}
+
+// client2 is a connection of HTTP/2 that says why it has failed before the request: net/http does not keep that.
+type client2 struct {
+	*http.ClientConn
+	conn *watchedConn
+}
+
+func (c *client2) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := c.ClientConn.RoundTrip(req)
+	if err != nil && strings.Contains(err.Error(), "client conn could not be established") {
+		if cause := c.conn.failed.Load(); cause != nil {
+			err = *cause
+		}
+	}
+	return resp, err
+}
+
+// watchedConn remembers the first error of reading. Beneath TLS there is none.
+type watchedConn struct {
+	net.Conn
+	failed atomic.Pointer[error]
+}
+
+func (w *watchedConn) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	if err != nil {
+		w.failed.CompareAndSwap(nil, &err)
+	}
+	return n, err
 }
 
 // explain2 is the reason of an error of HTTP/2; empty: of none. net/http has texts for them, and no types.

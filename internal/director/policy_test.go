@@ -4,9 +4,7 @@ package director
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -327,111 +325,5 @@ func TestSlowStartSteps(t *testing.T) {
 		if text := strings.Join(got, " "); text != tt.want {
 			t.Errorf("%v to %d: %s, want %s", tt.over, tt.weight, text, tt.want)
 		}
-	}
-}
-
-// Whatever has happened, the same call gives the same answer, its arguments stay as they are, and calling it again with
-// its own decisions changes nothing more: there is no oscillation.
-func TestDesiredWalk(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	r := rand.New(rand.NewPCG(seed, 0))
-	for range 200 {
-		cfg := farm([]uint32{uint32(r.IntN(4)), 1, 2, 100, 7}, func(vs *configs.VirtualServer) {
-			vs.PanicThreshold = r.IntN(3) * 30
-			vs.Quorum = configs.Quorum{Weight: uint32(r.IntN(8)), Hysteresis: uint32(r.IntN(3))}
-			vs.SlowStart = time.Duration(r.IntN(3)) * 7 * time.Second
-			vs.Inhibit, vs.StartUp = r.IntN(2) == 0, r.IntN(2) == 0
-			if r.IntN(2) == 0 {
-				vs.Sorry = sorryServer
-			}
-		})
-		now, health, prev := time.Unix(1000, 0), make(map[checker.Key]checker.Change), decisions{}
-		for range 60 {
-			now = now.Add(time.Duration(r.IntN(4000)) * time.Millisecond)
-			for range r.IntN(3) {
-				say(health, string(rune('a'+r.IntN(5)))+[]string{"+", "+", "-", "-", "?", "=5"}[r.IntN(6)])
-			}
-			before := fmt.Sprint(prev)
-			want, next, deadline := desired(now, cfg, health, prev)
-			again, nextAgain, deadlineAgain := desired(now, cfg, health, prev)
-			if !reflect.DeepEqual(want, again) || !reflect.DeepEqual(next, nextAgain) || deadline != deadlineAgain || fmt.Sprint(prev) != before {
-				t.Fatalf("seed %d: not pure", seed)
-			}
-			same, still, at := desired(now, cfg, health, next)
-			if prev.services == nil || prev.services[cfg.VirtualServers[0].Key].panic == next.services[cfg.VirtualServers[0].Key].panic {
-				if !reflect.DeepEqual(next, still) {
-					t.Fatalf("seed %d: not settled:\n%+v\n%+v", seed, next, still)
-				}
-			}
-			if !reflect.DeepEqual(want, same) || deadline != at {
-				t.Fatalf("seed %d: oscillates: %v, %v", seed, want, same)
-			}
-			if !deadline.IsZero() && !deadline.After(now) {
-				t.Fatalf("seed %d: deadline %v at %v", seed, deadline, now)
-			}
-			checkWanted(t, seed, cfg.VirtualServers[0], want[0], next)
-			prev = next
-		}
-	}
-}
-
-// Every way from every verdict of three servers to every other one, with every policy: two steps, in order.
-func TestDesiredWalkInOrder(t *testing.T) {
-	words := []string{"?", "+", "-"}
-	verdicts := func(n int) string {
-		return "a" + words[n%3] + " b" + words[n/3%3] + " c" + words[n/9]
-	}
-	for policy := range 32 {
-		on := func(bit int) bool { return policy>>bit&1 == 1 }
-		cfg := farm([]uint32{1, 2, 3}, func(vs *configs.VirtualServer) {
-			vs.Inhibit, vs.StartUp = on(0), on(1)
-			if on(2) {
-				vs.Sorry = sorryServer
-			}
-			if on(3) {
-				vs.PanicThreshold = 50
-			}
-			if on(4) {
-				vs.Quorum = configs.Quorum{Weight: 3, Hysteresis: 1}
-			}
-		})
-		now := time.Unix(1000, 0)
-		for from := range 27 {
-			for to := range 27 {
-				health := make(map[checker.Key]checker.Change)
-				say(health, verdicts(from))
-				want, d, _ := desired(now, cfg, health, decisions{})
-				checkWanted(t, 0, cfg.VirtualServers[0], want[0], d)
-				say(health, verdicts(to))
-				want, d, _ = desired(now, cfg, health, d)
-				checkWanted(t, 0, cfg.VirtualServers[0], want[0], d)
-				again, still, _ := desired(now, cfg, health, d)
-				if !reflect.DeepEqual(want, again) || !reflect.DeepEqual(d, still) {
-					t.Fatalf("policy %d, %s to %s: oscillates:\n%v\n%v", policy, verdicts(from), verdicts(to), want, again)
-				}
-			}
-		}
-	}
-}
-
-// checkWanted holds what has to be so in every state.
-func checkWanted(t *testing.T, seed uint64, vs configs.VirtualServer, s ipvs.Service, d decisions) {
-	t.Helper()
-	is := d.services[vs.Key]
-	sorry := 0
-	for _, dest := range s.Destinations {
-		if dest.Address == sorryServer.Address {
-			sorry++
-			continue
-		}
-		if is.sorry && dest.Weight > 0 {
-			t.Fatalf("seed %d: the sorry server is not alone: %v", seed, s)
-		}
-	}
-	if is.sorry && is.panic || (sorry == 1) != is.sorry || is.sorry && is.verdict != checker.Down {
-		t.Fatalf("seed %d: %+v with %v", seed, is, s)
-	}
-	if n := len(s.Destinations) - sorry; (is.panic || vs.Inhibit) && n != len(vs.RealServers) {
-		t.Fatalf("seed %d: %d servers in the table: %v", seed, n, s)
 	}
 }
