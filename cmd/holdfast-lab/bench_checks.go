@@ -18,8 +18,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/vishvananda/netlink"
 )
 
 // A fleet is what is checked over TCP: services of 100 real servers, each of ten on a port of its own of the same 100
@@ -122,17 +120,11 @@ type fleetServers struct {
 
 // startFleet makes the backup's host the way to the whole fleet, and starts it.
 func (b *bench) startFleet(ctx context.Context) (*fleetServers, error) {
-	lo, err := b.backup.Netlink().LinkByName("lo")
-	if err != nil {
+	if _, err := b.backup.Command(ctx, "ip", "route", "add", "local", fleetNetwork.String(), "dev", "lo").Output(); err != nil {
 		return nil, err
 	}
-	to := &net.IPNet{IP: fleetNetwork.Addr().AsSlice(), Mask: net.CIDRMask(fleetNetwork.Bits(), 32)}
-	err = b.backup.Netlink().RouteAdd(&netlink.Route{Dst: to, LinkIndex: lo.Attrs().Index, Type: syscall.RTN_LOCAL, Table: syscall.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST})
-	if err != nil {
-		return nil, fmt.Errorf("answer for %v: %w", fleetNetwork, err)
-	}
-	if err := b.master.Netlink().RouteAdd(&netlink.Route{Dst: to, Gw: b.backup.address.AsSlice()}); err != nil {
-		return nil, fmt.Errorf("route to %v: %w", fleetNetwork, err)
+	if _, err := b.master.Command(ctx, "ip", "route", "add", fleetNetwork.String(), "via", b.backup.address.String()).Output(); err != nil {
+		return nil, err
 	}
 	s := &fleetServers{host: b.backup}
 	if err := s.up(); err != nil {
