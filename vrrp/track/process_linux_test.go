@@ -153,8 +153,8 @@ func TestProcess(t *testing.T) {
 func TestProcessWithoutScan(t *testing.T) {
 	both(t, func(t *testing.T, prepare func(*Set)) {
 		path := filepath.Join(t.TempDir(), "hf-no-scan")
-		more := filepath.Join(t.TempDir(), "more")
-		must(t, os.WriteFile(path, []byte("#!/bin/sh\nwhile [ ! -e "+more+" ]; do sleep 0.01; done\n(while :; do sleep 0.01; done) &\nwait\n"), 0o755))
+		more, forked := filepath.Join(t.TempDir(), "more"), filepath.Join(t.TempDir(), "forked")
+		must(t, os.WriteFile(path, []byte("#!/bin/sh\nwhile [ ! -e "+more+" ]; do sleep 0.01; done\n(: >"+forked+"; while :; do sleep 0.01; done) &\nwait\n"), 0o755))
 		cmd := exec.Command(path)
 		must(t, cmd.Start())
 		t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
@@ -172,6 +172,14 @@ func TestProcessWithoutScan(t *testing.T) {
 			return
 		}
 		must(t, os.WriteFile(more, nil, 0o644))
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+			if _, err := os.Stat(forked); err == nil { // else a sleep of the first that is slow to start counts for it
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("no second process")
+			}
+		}
 		w.until(t, "two", func(s Status) bool { return s.Detail == "2 of 1 running" })
 		must(t, cmd.Process.Kill())
 		w.until(t, "one again", func(s Status) bool { return s.Detail == "1 of 1 running" })
@@ -246,8 +254,8 @@ func TestProcessNames(t *testing.T) {
 func TestProcessForks(t *testing.T) {
 	both(t, func(t *testing.T, prepare func(*Set)) {
 		path := filepath.Join(t.TempDir(), "hf-forks")
-		more := filepath.Join(t.TempDir(), "more")
-		must(t, os.WriteFile(path, []byte("#!/bin/sh\nwhile [ ! -e "+more+" ]; do sleep 0.01; done\n(while :; do sleep 0.01; done) &\nwait\n"), 0o755))
+		more, forked := filepath.Join(t.TempDir(), "more"), filepath.Join(t.TempDir(), "forked")
+		must(t, os.WriteFile(path, []byte("#!/bin/sh\nwhile [ ! -e "+more+" ]; do sleep 0.01; done\n(: >"+forked+"; while :; do sleep 0.01; done) &\nwait\n"), 0o755))
 		w := newWatch(t, prepare)
 		w.Apply([]Tracker{{Key: Key{"web", Process, "p"}, Process: "hf-forks", Min: 2}})
 		cmd := exec.Command(path)
