@@ -143,8 +143,16 @@ func (r *run) wait() time.Duration {
 	if len(r.deadlines) == 0 {
 		return time.Hour // whatever comes next wakes the loop
 	}
-	return r.deadlines[0].due - time.Since(r.base)
+	due := r.deadlines[0].due
+	if r.dialer != nil {
+		due = (due + together - 1) / together * together
+	}
+	return due - time.Since(r.base)
 }
+
+// together is how far apart the loop wakes: what is due in between waits for the others, which saves most of the switches
+// between threads that a check costs.
+const together = 5 * time.Millisecond
 
 // start runs one check.
 func (r *run) start(e *entry) {
