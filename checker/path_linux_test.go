@@ -15,21 +15,21 @@ import (
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
 
-// site is a director and a real server on one LAN, and another director that holds the virtual addresses.
-type site struct {
+// pathSite is a director and a real server on one LAN, and another director that holds the virtual addresses.
+type pathSite struct {
 	director, server, other *netlab.Host
 	wires                   *wires
 	lan                     *netlab.LAN
 }
 
 var (
-	virtual4 = netip.MustParseAddrPort("10.9.0.100:80")
-	virtual6 = netip.MustParseAddrPort("[fd09::100]:80")
-	server4  = netip.MustParseAddrPort("10.9.0.21:80")
-	server6  = netip.MustParseAddrPort("[fd09::21]:80")
+	service4 = netip.MustParseAddrPort("10.9.0.100:80")
+	service6 = netip.MustParseAddrPort("[fd09::100]:80")
+	target4  = netip.MustParseAddrPort("10.9.0.21:80")
+	target6  = netip.MustParseAddrPort("[fd09::21]:80")
 )
 
-func newSite(t *testing.T) *site {
+func newPathSite(t *testing.T) *pathSite {
 	lab := netlab.Test(t)
 	lan := lab.LAN("lan")
 	host := func(name string, last int) *netlab.Host {
@@ -37,7 +37,7 @@ func newSite(t *testing.T) *site {
 		h.Join(lan, "eth0", prefix("10.9.0.%d/24", last), prefix("fd09::%d/64", last))
 		return h
 	}
-	s := &site{director: host("lb1", 11), other: host("lb2", 12), server: host("web1", 21), wires: newWires(), lan: lan}
+	s := &pathSite{director: host("lb1", 11), other: host("lb2", 12), server: host("web1", 21), wires: newWires(), lan: lan}
 	t.Cleanup(s.wires.close)
 	s.hold(s.other)
 	return s
@@ -48,19 +48,19 @@ func prefix(format string, args ...any) netip.Prefix {
 }
 
 // hold gives a director the virtual addresses.
-func (s *site) hold(h *netlab.Host) {
+func (s *pathSite) hold(h *netlab.Host) {
 	h.Address("eth0", prefix("10.9.0.100/32"))
 	h.Address("eth0", prefix("fd09::100/128"))
 }
 
 // realServer sets the server up as it has to be.
-func (s *site) realServer() {
+func (s *pathSite) realServer() {
 	s.quiet()
 	s.server.Address("lo", prefix("10.9.0.100/32"))
 	s.server.Address("lo", prefix("fd09::100/128"))
 }
 
-func (s *site) quiet() {
+func (s *pathSite) quiet() {
 	s.server.Sysctl("net.ipv4.conf.all.arp_ignore", "1")
 	s.server.Sysctl("net.ipv4.conf.all.arp_announce", "2")
 }
@@ -89,7 +89,7 @@ func listen(t *testing.T, h *netlab.Host, addrs ...string) {
 }
 
 // check runs one check inside the director.
-func (s *site) check(t *testing.T, c Config, then Probe) Result {
+func (s *pathSite) check(t *testing.T, c Config, then Probe) Result {
 	t.Helper()
 	var res Result
 	err := s.director.Do(func() error {
@@ -105,8 +105,8 @@ func (s *site) check(t *testing.T, c Config, then Probe) Result {
 }
 
 var ends = map[string]Config{
-	"IPv4": {Kind: TCP, Path: true, Target: server4, Service: virtual4, Source: netip.MustParseAddr("10.9.0.11")},
-	"IPv6": {Kind: TCP, Path: true, Target: server6, Service: virtual6, Source: netip.MustParseAddr("fd09::11")},
+	"IPv4": {Kind: TCP, Path: true, Target: target4, Service: service4, Source: netip.MustParseAddr("10.9.0.11")},
+	"IPv6": {Kind: TCP, Path: true, Target: target6, Service: service6, Source: netip.MustParseAddr("fd09::11")},
 }
 
 // A server is found to be wrong although its own address answers, by a director that holds the virtual address and by
@@ -114,30 +114,30 @@ var ends = map[string]Config{
 func TestPath(t *testing.T) {
 	for _, tc := range []struct {
 		name           string
-		server         func(*testing.T, *site)
+		server         func(*testing.T, *pathSite)
 		reason, detail string
 	}{
-		{"right", func(t *testing.T, s *site) {
+		{"right", func(t *testing.T, s *pathSite) {
 			s.realServer()
 			listen(t, s.server, ":80")
 		}, "", ""},
-		{"on the virtual address alone", func(t *testing.T, s *site) {
+		{"on the virtual address alone", func(t *testing.T, s *pathSite) {
 			s.realServer()
-			listen(t, s.server, virtual4.String(), virtual6.String())
+			listen(t, s.server, service4.String(), service6.String())
 		}, "", ""},
-		{"without the virtual address", func(t *testing.T, s *site) {
+		{"without the virtual address", func(t *testing.T, s *pathSite) {
 			s.quiet()
 			listen(t, s.server, ":80")
 		}, "virtual address", "is it on lo of the server?"},
-		{"on its own address alone", func(t *testing.T, s *site) {
+		{"on its own address alone", func(t *testing.T, s *pathSite) {
 			s.realServer()
-			listen(t, s.server, server4.String(), server6.String())
+			listen(t, s.server, target4.String(), target6.String())
 		}, "virtual address", "nothing listens on it"},
-		{"no service", func(_ *testing.T, s *site) { s.realServer() }, "connection refused", ""},
-		{"neither service nor virtual address", func(_ *testing.T, s *site) { s.quiet() }, "connection refused", ""},
+		{"no service", func(_ *testing.T, s *pathSite) { s.realServer() }, "connection refused", ""},
+		{"neither service nor virtual address", func(_ *testing.T, s *pathSite) { s.quiet() }, "connection refused", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newSite(t)
+			s := newPathSite(t)
 			tc.server(t, s)
 			for _, role := range []string{"backup", "master"} {
 				if role == "master" {
@@ -157,7 +157,7 @@ func TestPath(t *testing.T) {
 // A server that answers ARP for the virtual address takes it from the director: found at once, and passed at once when
 // mended. One that does not is not asked again and again.
 func TestPathARP(t *testing.T) {
-	s := newSite(t)
+	s := newPathSite(t)
 	probes := make(chan struct{}, 100)
 	stop, err := s.lan.Capture(func(f netlab.Frame) {
 		if who := f.Data[14:]; len(who) >= 28 && f.Data[12] == 8 && f.Data[13] == 6 && [4]byte(who[14:]) == [4]byte{} {
@@ -191,7 +191,7 @@ func TestPathARP(t *testing.T) {
 
 // What is left to ask is asked at the server's own address, once the way is open.
 func TestPathThen(t *testing.T) {
-	s := newSite(t)
+	s := newPathSite(t)
 	listen(t, s.server, ":80")
 	asked := 0
 	then := func(context.Context) Result {
@@ -209,7 +209,7 @@ func TestPathThen(t *testing.T) {
 
 // A server that is gone does not answer ARP, and one behind a router cannot be reached with direct routing.
 func TestPathNoWay(t *testing.T) {
-	s := newSite(t)
+	s := newPathSite(t)
 	for family, c := range ends {
 		c.Target = netip.MustParseAddrPort(map[string]string{"IPv4": "10.9.0.22:80", "IPv6": "[fd09::22]:80"}[family])
 		if res := s.check(t, c, nil); res.Reason != "no route" || errors.Is(res.Err, ErrLocal) {
@@ -234,7 +234,7 @@ func TestPathNoWay(t *testing.T) {
 
 // An interface that has been down is used again, and many checks share its sockets.
 func TestPathSharedSockets(t *testing.T) {
-	s := newSite(t)
+	s := newPathSite(t)
 	s.realServer()
 	listen(t, s.server, ":80")
 	before := descriptors(t)
@@ -261,7 +261,7 @@ func TestPathSharedSockets(t *testing.T) {
 // A Set runs it, and asks a server on this very host directly.
 func TestPathInSet(t *testing.T) {
 	up, down := serve(t, silent), closed(t)
-	c := Config{Kind: TCP, Path: true, Service: virtual4, Interval: time.Hour, Timeout: 5 * time.Second, Rise: 1, Fall: 1}
+	c := Config{Kind: TCP, Path: true, Service: service4, Interval: time.Hour, Timeout: 5 * time.Second, Rise: 1, Fall: 1}
 	changes := make(chan Change)
 	s := NewSet(Options{OnChange: func(c Change) { changes <- c }})
 	var in []Check

@@ -208,7 +208,7 @@ func (r *run) probeOf(k Key, c *Config) (Probe, error) {
 		return nil, fmt.Errorf("expect %q: not a regular expression", c.Expect)
 	}
 	if c.Path {
-		return r.viaPath(c)
+		return r.viaPath(k, c)
 	}
 	switch c.Kind {
 	case TCP:
@@ -232,12 +232,12 @@ func (r *run) probeOf(k Key, c *Config) (Probe, error) {
 }
 
 // viaPath goes a client's way first, and then asks what is left to ask at the server's own address.
-func (r *run) viaPath(c *Config) (Probe, error) {
+func (r *run) viaPath(k Key, c *Config) (Probe, error) {
 	p := pathCheck{config: c, wires: r.wires}
 	direct := *c
 	direct.Path = false
 	if !plain(&direct) {
-		then, err := r.probeOf(&direct)
+		then, err := r.probeOf(k, &direct)
 		if err != nil {
 			return nil, err
 		}
