@@ -69,8 +69,11 @@ func (s *pathSite) quiet() {
 func listen(t *testing.T, h *netlab.Host, addrs ...string) {
 	t.Helper()
 	for _, addr := range addrs {
-		l, err := h.Listen("tcp", addr)
-		if err != nil {
+		var l net.Listener
+		if err := netlab.Poll(5*time.Second, func() (err error) { // an IPv6 address is not there at once
+			l, err = h.Listen("tcp", addr)
+			return err
+		}); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = l.Close() })
@@ -93,7 +96,7 @@ func (s *pathSite) check(t *testing.T, c Config, then Probe) Result {
 	t.Helper()
 	var res Result
 	err := s.director.Do(func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // the kernel solicits a neighbour once a second
 		defer cancel()
 		res = (&pathCheck{config: &c, wires: s.wires, then: then}).run(ctx)
 		return nil
@@ -137,6 +140,7 @@ func TestPath(t *testing.T) {
 		{"neither service nor virtual address", func(_ *testing.T, s *pathSite) { s.quiet() }, "connection refused", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			s := newPathSite(t)
 			tc.server(t, s)
 			for _, role := range []string{"backup", "master"} {
