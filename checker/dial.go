@@ -18,3 +18,9 @@ func dial(ctx context.Context, c *Config) (net.Conn, error) {
 	}
 	return d.DialContext(ctx, "tcp", c.Target.String())
 }
+
+// abort closes a connection with RST, so that no local port stays behind in TIME_WAIT.
+func abort(c net.Conn) {
+	_ = c.(*net.TCPConn).SetLinger(0)
+	_ = c.Close()
+}

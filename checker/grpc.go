@@ -46,17 +46,11 @@ func (g *grpcCheck) run(ctx context.Context) Result {
 	if res.Err != nil {
 		return res
 	}
-	defer done()
-	client, err := http2On(ctx, conn, scheme, g.config.Target, 0)
-	if err != nil {
-		return g.unreadable("speak HTTP/2 with", err)
-	}
-	defer client.Close()
-	resp, err := client.RoundTrip(g.httpRequest(ctx, scheme))
+	resp, release, err := roundTrip2(conn, g.httpRequest(ctx, scheme), g.config.Target, 0)
+	defer func() { done(); release() }() // in this order
 	if err != nil {
 		return g.unreadable("call", err)
 	}
-	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		detail := strings.TrimSpace(strconv.Itoa(resp.StatusCode) + " " + http.StatusText(resp.StatusCode))
 		return Result{Err: fmt.Errorf("status %s", detail), Reason: reasonStatus, Detail: detail}

@@ -84,7 +84,7 @@ func TestGRPC(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 		}), "timeout", ""},
-		{"HTTP/1", raw(func(c *net.TCPConn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); silent(c) }), "malformed response", ""},
+		{"HTTP/1", raw(func(c *net.TCPConn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); silent(c) }), "malformed response", "answers in HTTP/1"},
 		{"garbage", raw(func(c *net.TCPConn) { forever(c, "spam", 0) }), "malformed response", ""},
 		{"settings for ever", raw(func(c *net.TCPConn) {
 			go silent(c)

@@ -328,8 +328,14 @@ func hostileHTTP2() []hostile {
 			func(f *http2.Framer) { _ = f.WriteData(1, false, make([]byte, 16<<10)) })), two, "", "200 OK"},
 		{"h2: garbage", h2(none, func(c *net.TCPConn, _ *http2.Framer) { floods("spam")(c) }), two, "malformed response", ""},
 		{"h2: HTTP/1.1 instead", says("HTTP/1.1 400 Bad Request\r\n\r\n"), two, "malformed response", ""},
-		{"h2: closed at once", func(*net.TCPConn) {}, two, "connection closed", ""},
-		{"h2: RST at once", reset, two, "connection reset", ""},
+		{"h2: closed without an answer", h2(none, func(c *net.TCPConn, _ *http2.Framer) {
+			_ = c.CloseWrite() // the client may still write, which a close would answer with RST
+			silent(c)
+		}), two, "connection closed", ""},
+		{"h2: RST instead of an answer", h2(none, func(c *net.TCPConn, _ *http2.Framer) {
+			time.Sleep(20 * time.Millisecond)
+			reset(c)
+		}), two, "connection reset", ""},
 	}
 }
 

@@ -5,6 +5,7 @@ package checker
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -15,7 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"syscall"
 )
 
 // speak1 sends a request in HTTP/1.1 and reads the header of the response. The caller calls done in the end, after
@@ -84,35 +85,25 @@ func readResponse(r *bufio.Reader, req *http.Request) (*http.Response, error) {
 }
 
 // speak2 is speak1 in HTTP/2, without and with TLS: with prior knowledge (RFC 9113 section 3.3), and as ALPN has agreed
-// on. The goroutines of net/http end with the connection.
+// on.
 func (h *httpCheck) speak2(conn net.Conn, req *http.Request, body string) (resp *http.Response, done func(), res Result) {
-	ctx := req.Context()
-	cc, err := http2On(ctx, conn, req.URL.Scheme, h.config.Target, min(h.maxBody, 4<<20))
-	if err != nil {
-		return nil, func() {}, h.unreadable("send request to", err)
-	}
-	done = func() { _ = cc.Close() }
-	req = req.Clone(ctx)
+	req = req.Clone(req.Context())
 	req.Body, req.ContentLength = http.NoBody, int64(len(body))
 	if body != "" {
 		req.Body = io.NopCloser(strings.NewReader(body))
 	}
-	if resp, err = cc.RoundTrip(req); err != nil {
+	resp, done, err := roundTrip2(conn, req, h.config.Target, min(h.maxBody, 4<<20))
+	if err != nil {
 		return nil, done, h.unreadable("read response of", err)
 	}
 	return resp, done, Result{}
 }
 
-// http2On begins HTTP/2 on a connection that is secured already if the scheme is https. buffer is how many bytes the
-// server may send before they are read, at least 64 KiB.
-func http2On(ctx context.Context, conn net.Conn, scheme string, target netip.AddrPort, buffer int) (*client2, error) {
-	watched := &watchedConn{Conn: conn}
-	given := func(context.Context, string, string) (net.Conn, error) {
-		if scheme == "https" {
-			return conn, nil // a *tls.Conn, which net/http wants to see
-		}
-		return watched, nil
-	}
+// roundTrip2 sends a request in HTTP/2 on a connection that open has made, and secured if the scheme is https. buffer is
+// how many bytes of the body the server may send before they are read, at least 64 KiB. The caller calls done in the
+// end, after closing conn, whatever came of it; the goroutines of net/http end with conn.
+func roundTrip2(conn net.Conn, req *http.Request, target netip.AddrPort, buffer int) (resp *http.Response, done func(), err error) {
+	given := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
 	t := &http.Transport{
 		DialContext:            given,
 		DialTLSContext:         given,
@@ -122,42 +113,38 @@ func http2On(ctx context.Context, conn net.Conn, scheme string, target netip.Add
 		HTTP2:                  &http.HTTP2Config{MaxReceiveBufferPerStream: max(64<<10, buffer), MaxReceiveBufferPerConnection: 4 << 20},
 	}
 	t.Protocols.SetHTTP2(true)
-	t.Protocols.SetUnencryptedHTTP2(scheme == "http")
-	cc, err := t.NewClientConn(ctx, scheme, target.String())
+	t.Protocols.SetUnencryptedHTTP2(req.URL.Scheme == "http")
+	ctx := req.Context()
+	cc, err := t.NewClientConn(ctx, req.URL.Scheme, target.String())
 	if err != nil {
-		return nil, err
+		return nil, func() {}, cause(ctx, conn, err)
 	}
-	return &client2{cc, watched}, nil
-}
-
-// client2 is a connection of HTTP/2 that says why it has failed before the request: net/http does not keep that.
-type client2 struct {
-	*http.ClientConn
-	conn *watchedConn
-}
-
-func (c *client2) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := c.ClientConn.RoundTrip(req)
-	if err != nil && strings.Contains(err.Error(), "client conn could not be established") {
-		if cause := c.conn.failed.Load(); cause != nil {
-			err = *cause
-		}
+	done = func() { _ = cc.Close() }
+	if resp, err = cc.RoundTrip(req); err != nil {
+		return nil, done, cause(ctx, conn, err)
 	}
-	return resp, err
+	return resp, done, nil
 }
 
-// watchedConn remembers the first error of reading. Beneath TLS there is none.
-type watchedConn struct {
-	net.Conn
-	failed atomic.Pointer[error]
-}
-
-func (w *watchedConn) Read(p []byte) (int, error) {
-	n, err := w.Conn.Read(p)
-	if err != nil {
-		w.failed.CompareAndSwap(nil, &err)
+// cause is why a connection has failed. What net/http makes of it depends on when it has: of one that fails before the
+// request it does not keep the error.
+func cause(ctx context.Context, conn net.Conn, err error) error {
+	b := bounded(conn)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) { // of writing, and the answer may be unread
+		first := make([]byte, 16)
+		n, readErr := b.Conn.Read(first)
+		b.note(first[:n], readErr)
 	}
-	return n, err
+	failed := b.failed.Load()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case b.http1.Load():
+		return errors.New("answers in HTTP/1")
+	case failed != nil && strings.Contains(err.Error(), "http2: client conn"):
+		return *failed
+	}
+	return err
 }
 
 // explain2 is the reason of an error of HTTP/2; empty: of none. net/http has texts for them, and no types.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -244,6 +245,7 @@ func TestICMPUnprivileged(t *testing.T) {
 
 // dropNetRaw takes the capability from this thread, which ends with it.
 func dropNetRaw() error {
+	runtime.LockOSThread() // for good: Host.Do unlocks it once
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&h, &data[0]); err != nil {

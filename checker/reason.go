@@ -27,8 +27,11 @@ const (
 	reasonStatus    = "status"
 	reasonBody      = "body"
 	reasonDigest    = "digest"
-	reasonRedirect  = "redirect" // to another server, too often, or in a circle
-	reasonAnswer    = "answer"   // not what is expected
+	reasonRedirect  = "redirect"        // to another server, too often, or in a circle
+	reasonAnswer    = "answer"          // not what is expected
+	reasonVirtual   = "virtual address" // is not the server's, though it answers at its own one
+	reasonARP       = "arp"             // it answers for the virtual address, which is the director's to do
+	reasonRouter    = "router"          // is between us and a server that has to be on our network
 	reasonOther     = "error"
 
 	// The reasons of TLS.

@@ -3,9 +3,12 @@
 package checker
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,6 +43,27 @@ func open(ctx context.Context, c *Config, host string, limit int, protocols ...s
 type boundedConn struct {
 	net.Conn
 	left int
+
+	read, http1 atomic.Bool // anything has been read; and it began as a response of HTTP/1
+	failed      atomic.Pointer[error]
+}
+
+// note remembers how what is read begins, and why it ends.
+func (b *boundedConn) note(p []byte, err error) {
+	if len(p) > 0 && b.read.CompareAndSwap(false, true) {
+		b.http1.Store(bytes.HasPrefix(p, []byte("HTTP/")))
+	}
+	if err != nil {
+		b.failed.CompareAndSwap(nil, &err)
+	}
+}
+
+// bounded is the boundedConn of a connection that open has made.
+func bounded(conn net.Conn) *boundedConn {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	return conn.(*boundedConn)
 }
 
 func (b *boundedConn) Read(p []byte) (int, error) {
@@ -48,5 +72,6 @@ func (b *boundedConn) Read(p []byte) (int, error) {
 	}
 	n, err := b.Conn.Read(p[:min(len(p), b.left)])
 	b.left -= n
+	b.note(p[:n], err)
 	return n, err
 }

@@ -59,9 +59,9 @@ func (c check) of(service string, r RealServer) checker.Check {
 	return checker.Check{Key: checker.Key{Service: service, Server: r.Name, Check: c.name}, Config: c.config}
 }
 
-// checks builds the checks of one place, a virtual server or a real server. The service's address is the zero value after
-// an error.
-func (b *builder) checks(list []*rawCheck, service netip.Addr) []check {
+// checks builds the checks of one place, a virtual server or a real server, of a service whose fields are the zero value
+// after an error.
+func (b *builder) checks(list []*rawCheck, service VirtualServer) []check {
 	if len(list) > maxChecks {
 		b.fail(list[maxChecks].Range, "Too many checks", fmt.Sprintf("At most %d checks fit in one place.", maxChecks))
 		return nil
@@ -120,7 +120,7 @@ func (b *builder) kind(raw *rawCheck) checker.Kind {
 	return 0
 }
 
-func (b *builder) check(raw *rawCheck, kind checker.Kind, service netip.Addr) check {
+func (b *builder) check(raw *rawCheck, kind checker.Kind, service VirtualServer) check {
 	tries := whole(1, maxTries)
 	c := check{
 		address: read(b, raw.Address, netip.Addr{}, orEmpty(matching(parseAddr))),
@@ -141,13 +141,11 @@ func (b *builder) check(raw *rawCheck, kind checker.Kind, service netip.Addr) ch
 		c.config.Retry = c.config.Interval
 	}
 	b.times(raw, c.config)
-	b.ends(raw, c, service)
+	b.ends(raw, c, service.Key.Address)
+	b.via(raw, &c, service)
 	b.arguments(raw, &c)
 	return c
 }
-
-// ways are how a check gets to its server; whether it is the way of a client.
-var ways = []choice[bool]{{word: "direct", value: false}, {word: "path", later: true}}
 
 // ends holds the address and the source of a check against each other, and against the virtual addresses.
 func (b *builder) ends(raw *rawCheck, c check, service netip.Addr) {

@@ -194,3 +194,29 @@ func TestCheckBounds(t *testing.T) {
 		})
 	}
 }
+
+func TestCheckVia(t *testing.T) {
+	cfg, diags := LoadBytes("test.hcl", []byte(`
+virtual_server "web" {
+  address = "10.0.0.100:80"
+  forward = "dr"
+  check "tcp" {
+    via = "path"
+  }
+  check "http" {}
+  real_server "web1" {
+    address = "10.0.0.21:80"
+  }
+}
+`))
+	if diags.Errors() > 0 {
+		t.Fatal(diags)
+	}
+	checks := cfg.VirtualServers[0].RealServers[0].Checks
+	if c := checks[0].Config; !c.Path || c.Service != netip.MustParseAddrPort("10.0.0.100:80") {
+		t.Errorf("via path: got %v to %s", c.Path, c.Service)
+	}
+	if c := checks[1].Config; c.Path || c.Service.IsValid() {
+		t.Errorf("direct: got %v to %s", c.Path, c.Service)
+	}
+}

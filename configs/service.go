@@ -63,7 +63,7 @@ func (b *builder) virtualServer(raw *rawVirtualServer) VirtualServer {
 		b.unique("service", "", s.Key.String(), raw.Address.Expr.Range())
 	}
 	s.Flags = b.flags(raw, s.Scheduler)
-	checks := b.checks(raw.Checks, s.Key.Address)
+	checks := b.checks(raw.Checks, s)
 	for _, r := range raw.RealServers {
 		s.RealServers = append(s.RealServers, b.realServer(r, raw, s, checks))
 	}
@@ -107,7 +107,7 @@ func (b *builder) realServer(raw *rawRealServer, service *rawVirtualServer, s Vi
 		r.Address = b.serverAddress(raw.Address, scope, s, s.Forward, r.Address)
 	}
 	if len(raw.Checks) > 0 {
-		checks = b.checks(raw.Checks, s.Key.Address)
+		checks = b.checks(raw.Checks, s)
 	}
 	for _, c := range checks {
 		r.Checks = append(r.Checks, c.of(s.Name, r))

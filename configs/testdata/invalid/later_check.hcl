@@ -1,7 +1,6 @@
 virtual_server "web" {
   address = "10.0.0.100:80"
   check "tcp" {
-    via = /* error: Not supported yet: "path" is not supported yet. */ "path"
     /* error: Not supported yet: Blocks of type "dynamic" are not supported yet. */ dynamic "tls" {}
   }
   real_server "web1" {

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package checker
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pathCheck opens a connection as a client does whose packet a director passes on with direct routing: a frame to the
+// server, with a packet to the virtual address in it. It needs neither IPVS nor the virtual address on this host, and
+// the kernel here has no part in it: it may drop the answer, which seems to come from an address of its own.
+type pathCheck struct {
+	config *Config
+	wires  *wires
+	then   Probe // what is left to check, at the server's own address; nil: nothing
+}
+
+func (p *pathCheck) run(ctx context.Context) Result {
+	half := ctx // the other half is for asking the server's own address
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		half, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	w, res := findWay(half, p.config)
+	switch {
+	case res.Err != nil:
+		return res
+	case w.own:
+		return p.direct(ctx)
+	}
+	if res := p.open(half, w); res.Err != nil {
+		if res.Reason == reasonRefused || res.Reason == reasonTimeout {
+			return p.blame(ctx, res)
+		}
+		return res
+	}
+	if p.then == nil {
+		return Result{}
+	}
+	return p.then(ctx)
+}
+
+// open sends SYN, and once more after half of the time that ctx leaves, and judges the answer. RST ends what it began.
+func (p *pathCheck) open(ctx context.Context, w way) Result {
+	service := p.config.Service
+	fail := func(err error) Result { return fault("connect by way of a client's packet to", service, err) }
+	asked, fresh, err := p.ask(w)
+	if err != nil {
+		return fail(err)
+	}
+	local, release, err := reserve(w.source)
+	if err != nil {
+		return fail(err)
+	}
+	defer release()
+	seq, answers, done := p.wires.wait(local, service)
+	defer done()
+	send := func(seq uint32, flags byte) error {
+		return p.wires.send(wireKey{w.index, etherType(service.Addr())}, w.server, appendSegment(nil, local, service, seq, flags))
+	}
+	if err := send(seq, flagSYN); err != nil {
+		return fail(err)
+	}
+	a, res := p.await(ctx, answers, func() error { return send(seq, flagSYN) })
+	if res.Err != nil {
+		return res
+	}
+	if a.flags&flagRST != 0 {
+		return fail(unix.ECONNREFUSED)
+	}
+	_ = send(seq+1, flagRST) // lost: the server gives up by itself
+	if answersARP(ctx, asked, fresh) {
+		return failure(reasonARP, fmt.Errorf("%s (%s) answers ARP for the virtual address %s: set arp_ignore = 1 and arp_announce = 2 there (holdfast real-server setup)",
+			p.config.Target.Addr(), w.server, service.Addr()))
+	}
+	return Result{}
+}
+
+// await waits for an answer until ctx ends, and calls again after half of that time.
+func (p *pathCheck) await(ctx context.Context, answers <-chan segment, again func() error) (segment, Result) {
+	fail := func(err error) (segment, Result) {
+		return segment{}, fault("connect by way of a client's packet to", p.config.Service, err)
+	}
+	deadline, ok := ctx.Deadline()
+	var repeat <-chan time.Time
+	if ok {
+		repeat = time.After(time.Until(deadline) / 2)
+	}
+	for {
+		select {
+		case a := <-answers:
+			return a, Result{}
+		case <-repeat:
+			if err := again(); err != nil {
+				return fail(err)
+			}
+		case <-ctx.Done():
+			select {
+			case a := <-answers:
+				return a, Result{}
+			default:
+			}
+			_, res := fail(ctx.Err())
+			return segment{}, judgeLate(res, time.Since(deadline))
+		}
+	}
+}
+
+// ask begins to find out whether the server answers ARP. In IPv6 only an address of the interface itself is answered
+// for, never one of lo.
+func (p *pathCheck) ask(w way) (asked *arpAsk, fresh bool, err error) {
+	virtual := p.config.Service.Addr()
+	if !virtual.Is4() {
+		return nil, false, nil
+	}
+	return p.wires.ask(arpKey{w.index, w.server, virtual}, w.ours)
+}
+
+// answersARP reports whether a server that was asked has answered. One that was asked just now has a little time left.
+func answersARP(ctx context.Context, asked *arpAsk, fresh bool) bool {
+	if asked == nil {
+		return false
+	}
+	if fresh {
+		select {
+		case <-asked.heard:
+		case <-ctx.Done():
+		case <-time.After(arpWait):
+		}
+	}
+	return asked.answered()
+}
+
+// direct checks the server's own address alone.
+func (p *pathCheck) direct(ctx context.Context) Result {
+	if p.then != nil {
+		return p.then(ctx)
+	}
+	conn, err := dial(ctx, p.config)
+	if err != nil {
+		return fault("connect", p.config.Target, err)
+	}
+	abort(conn)
+	return Result{}
+}
+
+// blame finds out whether it is the virtual address alone that the server does not answer for.
+func (p *pathCheck) blame(ctx context.Context, res Result) Result {
+	conn, err := dial(ctx, p.config)
+	if err != nil {
+		return fault("connect", p.config.Target, err)
+	}
+	abort(conn)
+	if res.Reason == reasonRefused {
+		return failure(reasonVirtual, fmt.Errorf("service answers on %s, but %s refuses connections to the virtual address %s: nothing listens on it",
+			p.config.Target, p.config.Target.Addr(), p.config.Service))
+	}
+	return failure(reasonVirtual, fmt.Errorf("service answers on %s, but not for the virtual address %s: is it on lo of the server? (holdfast real-server setup)",
+		p.config.Target, p.config.Service.Addr()))
+}
+
+func etherType(a netip.Addr) uint16 {
+	if a.Is4() {
+		return unix.ETH_P_IP
+	}
+	return unix.ETH_P_IPV6
+}
