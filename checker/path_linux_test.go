@@ -19,6 +19,7 @@ import (
 type pathSite struct {
 	director, server, other *netlab.Host
 	wires                   *wires
+	lab                     *netlab.Lab
 	lan                     *netlab.LAN
 }
 
@@ -37,7 +38,7 @@ func newPathSite(t *testing.T) *pathSite {
 		h.Join(lan, "eth0", prefix("10.9.0.%d/24", last), prefix("fd09::%d/64", last))
 		return h
 	}
-	s := &pathSite{director: host("lb1", 11), other: host("lb2", 12), server: host("web1", 21), wires: newWires(), lan: lan}
+	s := &pathSite{director: host("lb1", 11), other: host("lb2", 12), server: host("web1", 21), wires: newWires(), lab: lab, lan: lan}
 	t.Cleanup(s.wires.close)
 	s.hold(s.other)
 	return s
@@ -285,5 +286,58 @@ func TestPathInSet(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// A server that has not the virtual address but forwards sends the packet on to the director, whose IPVS passes it to
+// another server, which answers. That passes nobody; nor is the director's own service in the way of its checks.
+func TestPathBesideIPVS(t *testing.T) {
+	netlab.RequireIPVS(t)
+	s := newPathSite(t)
+	right := s.lab.Host("web2")
+	right.Join(s.lan, "eth0", prefix("10.9.0.22/24"), prefix("fd09::22/64"))
+	wrong := s.server
+	s.server = right
+	s.realServer()
+	wrong.Sysctl("net.ipv4.ip_forward", "1")
+	wrong.Sysctl("net.ipv6.conf.all.forwarding", "1")
+	wrong.Sysctl("net.ipv4.conf.all.send_redirects", "0")
+	listen(t, right, ":80")
+	listen(t, wrong, ":80")
+	balance := func(h *netlab.Host) {
+		for family, c := range ends {
+			server := map[string]string{"IPv4": "10.9.0.22:80", "IPv6": "[fd09::22]:80"}[family]
+			for _, args := range [][]string{
+				{"-A", "-t", c.Service.String(), "-s", "rr"},
+				{"-a", "-t", c.Service.String(), "-r", server, "-g"},
+			} {
+				if out, err := h.Command(t.Context(), "ipvsadm", args...).CombinedOutput(); err != nil {
+					t.Fatalf("ipvsadm %v: %v: %s", args, err, out)
+				}
+			}
+		}
+	}
+	balance(s.other)
+	for family, c := range ends {
+		conn, err := s.director.Dial(t.Context(), "tcp", c.Service.String())
+		if err != nil {
+			t.Fatalf("%s: the service does not work: %v", family, err)
+		}
+		_ = conn.Close()
+	}
+	for _, role := range []string{"backup", "master"} {
+		if role == "master" {
+			s.hold(s.director)
+			balance(s.director)
+		}
+		for family, c := range ends {
+			if res := s.check(t, c, nil); res.Reason != "virtual address" || !strings.Contains(res.Detail, "is it on lo of the server?") {
+				t.Errorf("%s, %s, wrong server: got %q: %s", role, family, res.Reason, res.Detail)
+			}
+			c.Target = netip.MustParseAddrPort(map[string]string{"IPv4": "10.9.0.22:80", "IPv6": "[fd09::22]:80"}[family])
+			if res := s.check(t, c, nil); res.Err != nil {
+				t.Errorf("%s, %s, right server: got %q: %s", role, family, res.Reason, res.Detail)
+			}
+		}
 	}
 }
