@@ -3,12 +3,14 @@
 package checker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,7 +32,7 @@ var (
 	target6  = netip.MustParseAddrPort("[fd09::21]:80")
 )
 
-func newPathSite(t *testing.T) *pathSite {
+func newPathSite(t testing.TB) *pathSite {
 	lab := netlab.Test(t)
 	lan := lab.LAN("lan")
 	host := func(name string, last int) *netlab.Host {
@@ -67,7 +69,7 @@ func (s *pathSite) quiet() {
 }
 
 // listen starts services on a host.
-func listen(t *testing.T, h *netlab.Host, addrs ...string) {
+func listen(t testing.TB, h *netlab.Host, addrs ...string) {
 	t.Helper()
 	for _, addr := range addrs {
 		var l net.Listener
@@ -93,7 +95,7 @@ func listen(t *testing.T, h *netlab.Host, addrs ...string) {
 }
 
 // check runs one check inside the director.
-func (s *pathSite) check(t *testing.T, c Config, then Probe) Result {
+func (s *pathSite) check(t testing.TB, c Config, then Probe) Result {
 	t.Helper()
 	var res Result
 	err := s.director.Do(func() error {
@@ -194,6 +196,36 @@ func TestPathARP(t *testing.T) {
 	}
 }
 
+// The server is left without a connection that is half open, and SYN is sent once more when it is not answered.
+func TestPathSegments(t *testing.T) {
+	s := newPathSite(t)
+	var seen []byte
+	stop, err := s.lan.Capture(func(f netlab.Frame) {
+		if seg, ok := parseSegment(f.Data[14:]); ok && seg.to == service4 {
+			seen = append(seen, seg.flags)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.quiet()
+	s.hold(s.director) // whose kernel then drops the answer; a backup's sends RST, too, to whoever holds the address
+	listen(t, s.server, ":80")
+	if res := s.check(t, ends["IPv4"], nil); res.Reason != "virtual address" {
+		t.Errorf("got %q", res.Reason)
+	}
+	s.realServer()
+	if res := s.check(t, ends["IPv4"], nil); res.Err != nil {
+		t.Error(res.Err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if want := []byte{flagSYN, flagSYN, flagSYN, flagRST}; !bytes.Equal(seen, want) {
+		t.Errorf("got flags %#x, want %#x", seen, want)
+	}
+}
+
 // What is left to ask is asked at the server's own address, once the way is open.
 func TestPathThen(t *testing.T) {
 	s := newPathSite(t)
@@ -237,17 +269,21 @@ func TestPathNoWay(t *testing.T) {
 	}
 }
 
-// An interface that has been down is used again, and many checks share its sockets.
+// Many checks at once share the sockets of an interface, and one that has been down is used again.
 func TestPathSharedSockets(t *testing.T) {
 	s := newPathSite(t)
 	s.realServer()
 	listen(t, s.server, ":80")
 	before := descriptors(t)
-	for range 50 {
-		if res := s.check(t, ends["IPv4"], nil); res.Err != nil {
-			t.Fatal(res.Err)
-		}
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			if res := s.check(t, ends["IPv4"], nil); res.Err != nil {
+				t.Error(res.Err)
+			}
+		})
 	}
+	wg.Wait()
 	if n := descriptors(t) - before; n > 2 {
 		t.Errorf("%d descriptors are left open, want one each for IPv4 and ARP", n)
 	}
@@ -338,6 +374,18 @@ func TestPathBesideIPVS(t *testing.T) {
 			if res := s.check(t, c, nil); res.Err != nil {
 				t.Errorf("%s, %s, right server: got %q: %s", role, family, res.Reason, res.Detail)
 			}
+		}
+	}
+}
+
+func BenchmarkPath(b *testing.B) {
+	s := newPathSite(b)
+	s.realServer()
+	listen(b, s.server, ":80")
+	b.ReportAllocs()
+	for b.Loop() {
+		if res := s.check(b, ends["IPv4"], nil); res.Err != nil {
+			b.Fatal(res.Err)
 		}
 	}
 }
