@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
 
@@ -295,8 +297,12 @@ func TestPathSharedSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { return s.check(t, ends["IPv4"], nil).Err == nil })
+	gone := s.wires.send(wireKey{link.Attrs().Index + 1000, unix.ETH_P_IP}, mac{}, nil)
 	s.wires.close()
 	eventually(t, func() bool { return descriptors(t) <= before })
+	if closed := s.wires.send(wireKey{link.Attrs().Index, unix.ETH_P_IP}, mac{}, nil); closed != unix.ENETDOWN || gone != unix.ENETDOWN {
+		t.Errorf("on an interface that is gone: %v; closed: %v", gone, closed)
+	}
 }
 
 // A Set runs it, and asks a server on this very host directly.

@@ -4,6 +4,7 @@ package checker
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -69,16 +70,19 @@ func (w *wires) close() {
 	w.wg.Wait()
 }
 
-// send sends what follows the link-layer header to an address on an interface.
+// send sends what follows the link-layer header to an address on an interface. ENETDOWN: the interface is down or gone.
 func (w *wires) send(key wireKey, to mac, b []byte) error {
 	wire, err := w.wire(key)
-	if err != nil {
-		return err
+	if err == nil {
+		sa := unix.SockaddrLinklayer{Protocol: networkOrder(key.protocol), Ifindex: key.index, Halen: 6}
+		copy(sa.Addr[:], to[:])
+		if cerr := wire.conn.Control(func(fd uintptr) { err = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, &sa) }); cerr != nil {
+			err = cerr
+		}
 	}
-	sa := unix.SockaddrLinklayer{Protocol: networkOrder(key.protocol), Ifindex: key.index, Halen: 6}
-	copy(sa.Addr[:], to[:])
-	if cerr := wire.conn.Control(func(fd uintptr) { err = unix.Sendto(int(fd), b, unix.MSG_DONTWAIT, &sa) }); cerr != nil {
-		return cerr
+	// Closed: its reader has met the same.
+	if errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENXIO) || errors.Is(err, os.ErrClosed) {
+		return unix.ENETDOWN
 	}
 	return err
 }
