@@ -201,9 +201,12 @@ func TestPathARP(t *testing.T) {
 // The server is left without a connection that is half open, and SYN is sent once more when it is not answered.
 func TestPathSegments(t *testing.T) {
 	s := newPathSite(t)
+	var mu sync.Mutex
 	var seen []byte
 	stop, err := s.lan.Capture(func(f netlab.Frame) {
 		if seg, ok := parseSegment(f.Data[14:]); ok && seg.to == service4 {
+			mu.Lock()
+			defer mu.Unlock()
 			seen = append(seen, seg.flags)
 		}
 	})
@@ -220,11 +223,19 @@ func TestPathSegments(t *testing.T) {
 	if res := s.check(t, ends["IPv4"], nil); res.Err != nil {
 		t.Error(res.Err)
 	}
+	want := []byte{flagSYN, flagSYN, flagSYN, flagRST}
+	if err := netlab.Poll(5*time.Second, func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if !bytes.Equal(seen, want) {
+			return fmt.Errorf("got flags %#x, want %#x", seen, want)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
-	}
-	if want := []byte{flagSYN, flagSYN, flagSYN, flagRST}; !bytes.Equal(seen, want) {
-		t.Errorf("got flags %#x, want %#x", seen, want)
 	}
 }
 
