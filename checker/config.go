@@ -81,7 +81,7 @@ type Config struct {
 	User          string // Exec: whom it runs as
 }
 
-// TLS is how a connection is secured. Files are read when a check is first run and after each reload.
+// TLS is how a connection is secured. Files are read again when they have changed.
 type TLS struct {
 	On          bool
 	SkipVerify  bool

@@ -59,6 +59,9 @@ func ping(t *testing.T, p *pinger, c Config) Result {
 func target(addr netip.Addr) netip.AddrPort { return netip.AddrPortFrom(addr, 80) }
 
 func TestICMP(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	lab := netlab.Test(t)
 	lan, far := lab.LAN("lan"), lab.LAN("far")
 	a := lab.Host("director").Join(lan, "eth0", director, director6)

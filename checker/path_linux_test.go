@@ -200,6 +200,9 @@ func TestPathARP(t *testing.T) {
 
 // The server is left without a connection that is half open, and SYN is sent once more when it is not answered.
 func TestPathSegments(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newPathSite(t)
 	var mu sync.Mutex
 	var seen []byte
@@ -241,6 +244,9 @@ func TestPathSegments(t *testing.T) {
 
 // What is left to ask is asked at the server's own address, once the way is open.
 func TestPathThen(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newPathSite(t)
 	listen(t, s.server, ":80")
 	asked := 0
@@ -259,6 +265,9 @@ func TestPathThen(t *testing.T) {
 
 // A server that is gone does not answer ARP, and one behind a router cannot be reached with direct routing.
 func TestPathNoWay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newPathSite(t)
 	for family, c := range ends {
 		c.Target = netip.MustParseAddrPort(map[string]string{"IPv4": "10.9.0.22:80", "IPv6": "[fd09::22]:80"}[family])

@@ -64,10 +64,23 @@ func beHoldfast(args []string) error {
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { _ = network.Run(inner) })
-	return director.New(director.Options{
+	d := director.New(director.Options{
 		Config: cfg, Log: log, Level: level, Host: network, Dial: network.Dial,
 		OpenTable: func(ctx context.Context) (ipvs.Table, error) { return ipvs.OpenKernel(ctx, "") },
-	}).Run(ctx)
+	})
+	hangups := make(chan os.Signal, 8)
+	signal.Notify(hangups, syscall.SIGHUP)
+	wg.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				_, _ = d.Reload(inner)
+			case <-inner.Done():
+				return
+			}
+		}
+	})
+	return d.Run(ctx)
 }
 
 // The demo works from end to end, by DR and by NAT. The test is about the demo and not about the bounds, which a busy
