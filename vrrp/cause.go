@@ -61,3 +61,23 @@ func (c cause) String() string {
 	}
 	return c.text
 }
+
+// against is why the sender of an advert is the master and not we.
+func (m *Machine) against(from netip.Addr, a Advert) cause {
+	c := cause{why: notReady, from: from, theirs: a.Priority, ours: m.p.Priority, text: m.unready}
+	switch {
+	case a.Priority > m.p.Priority:
+		c.why = outranked
+	case a.Priority == m.p.Priority:
+		c.why = matched
+	case !m.p.Preempt:
+		c.why = notPreempted
+	}
+	return c
+}
+
+// outdated reports whether a lower master is one to be left alone by now: this router could not serve, or is itself the
+// lower one.
+func (m *Machine) outdated() bool {
+	return m.lower && (!m.preempts() || m.expiry.theirs >= m.p.Priority)
+}

@@ -423,26 +423,6 @@ func (m *Machine) enter(now time.Time, s State, why cause) {
 	m.state, m.since, m.reason = s, now, why
 }
 
-// against is why the sender of an advert is the master and not we.
-func (m *Machine) against(from netip.Addr, a Advert) cause {
-	c := cause{why: notReady, from: from, theirs: a.Priority, ours: m.p.Priority, text: m.unready}
-	switch {
-	case a.Priority > m.p.Priority:
-		c.why = outranked
-	case a.Priority == m.p.Priority:
-		c.why = matched
-	case !m.p.Preempt:
-		c.why = notPreempted
-	}
-	return c
-}
-
-// outdated reports whether a lower master is one to be left alone by now: this router could not serve, or is itself the
-// lower one.
-func (m *Machine) outdated() bool {
-	return m.lower && (!m.preempts() || m.expiry.theirs >= m.p.Priority)
-}
-
 // preempts reports whether a lower master is taken over from. An address owner always does, RFC 9568 section 6.1.
 func (m *Machine) preempts() bool {
 	return m.unready == "" && (m.p.Preempt || m.p.Priority == ownerPrio)

@@ -36,14 +36,19 @@ func newExplainCommand(g *globals) *cobra.Command {
 		Example: "  holdfast explain router web",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return explainRouter(cmd.Context(), g, args[0], cmd.OutOrStdout())
+			return printExplanation(cmd.Context(), g, args[0], cmd.OutOrStdout(), newExplanation)
 		},
 	})
 	explain.AddCommand(newExplainServerCommand(g))
 	return explain
 }
 
-func explainRouter(ctx context.Context, g *globals, name string, out io.Writer) error {
+// printExplanation prints what find makes of the status of the director.
+func printExplanation[E interface {
+	text(time.Time, palette) string
+}](
+	ctx context.Context, g *globals, name string, out io.Writer, find func(director.Status, string) (E, error),
+) error {
 	client, err := g.client()
 	if err != nil {
 		return err
@@ -52,7 +57,7 @@ func explainRouter(ctx context.Context, g *globals, name string, out io.Writer) 
 	if err != nil {
 		return err
 	}
-	e, err := newExplanation(s, name)
+	e, err := find(s, name)
 	if err != nil {
 		return err
 	}

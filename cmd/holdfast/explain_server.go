@@ -4,7 +4,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -24,29 +23,9 @@ func newExplainServerCommand(g *globals) *cobra.Command {
 		Example: "  holdfast explain server web/web1",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return explainServer(cmd.Context(), g, args[0], cmd.OutOrStdout())
+			return printExplanation(cmd.Context(), g, args[0], cmd.OutOrStdout(), newServerExplanation)
 		},
 	}
-}
-
-func explainServer(ctx context.Context, g *globals, name string, out io.Writer) error {
-	client, err := g.client()
-	if err != nil {
-		return err
-	}
-	s, err := client.Status(ctx)
-	if err != nil {
-		return err
-	}
-	e, err := newServerExplanation(s, name)
-	if err != nil {
-		return err
-	}
-	if g.json {
-		return printJSON(out, e)
-	}
-	_, err = io.WriteString(out, e.text(time.Now(), palette(g.color(out))))
-	return err
 }
 
 // serverExplanation is all that is known of a real server, and of its service without the other ones.
