@@ -33,9 +33,9 @@ test-host:
 	REQUIRE_KERNEL=netns $(GO) test -race -p 1 ./...
 	$(GO) test -C checker/grpctest -race ./...
 
-# On a kernel with IPVS, in one boot: no test may skip for want of anything. TestInterop needs none, and time.
+# On a kernel with IPVS, in one boot: no test may skip for want of anything. TestInterop and TestHostile need none, and time.
 test-kernel:
-	REQUIRE_KERNEL=1 deploy/lab/test -race -test.skip '^TestInterop$$' $(KERNEL_PACKAGES)
+	REQUIRE_KERNEL=1 deploy/lab/test -race -test.skip '^(TestInterop|TestHostile)$$' $(KERNEL_PACKAGES)
 
 test-fuzz:
 	@grep -roE '^func Fuzz\w+' --include='*_test.go' . | sed 's|/[^/]*:func | |' | while read -r package name; do \
