@@ -4,12 +4,9 @@ package vrrp
 
 import (
 	"errors"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
-
-	"github.com/mdlayher/packet"
 
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
@@ -137,22 +134,7 @@ func TestOnlyOurAdvertsAreRead(t *testing.T) {
 
 	frame := unhex(t, "01005e000012 02000000000b 0800  45c0 0020 0000 0000 ff70 1890 c000020b e0000012"+advert100+
 		"eeeeeeeeeeeeeeeeeeeeeeeeeeee")
-	err := b.Do(func() error {
-		ifi, err := net.InterfaceByName("eth0")
-		if err != nil {
-			return err
-		}
-		conn, err := packet.Listen(ifi, packet.Raw, 0, nil)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		_, err = conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	throw(t, b, frame)
 	if payload, _ := read(t, receiver); !looks(payload, advert100) {
 		t.Errorf("got %x", payload)
 	}
