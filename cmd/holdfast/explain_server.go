@@ -75,7 +75,7 @@ func few(names []string) string {
 // whyWeight says why a server is in the table or not, with the weight that it has there.
 func whyWeight(vs director.VirtualServerStatus, rs director.RealServerStatus) string {
 	switch {
-	case vs.Panic && rs.State != "up":
+	case vs.Panic && rs.State == "down":
 		return "in the table although it is not up: too few are, which is more likely a fault of the checks (panic_threshold)"
 	case rs.InTable && rs.EffectiveWeight > 0:
 		return "in the table"

@@ -36,13 +36,11 @@ type server struct {
 // service is what the policy has decided about a virtual server.
 type service struct {
 	verdict checker.Verdict // by its quorum
-	since   time.Time
-	judged  bool   // each of its servers has had a verdict
-	up      int    // servers
-	known   int    // servers that have a verdict
-	weight  uint64 // configured, of the servers that are up: what counts for the quorum
-	panic   bool   // too few are up to be believed: all get traffic
-	sorry   bool   // the sorry server gets the traffic
+	since   time.Time       // of the verdict, and of panic
+	up      int             // servers
+	weight  uint64          // configured, of the servers that are up and get traffic: what counts for the quorum
+	panic   bool            // too few are up to be believed: those that are down get traffic, too
+	sorry   bool            // the sorry server gets the traffic
 }
 
 // decisions are all of them. They are never changed, only replaced.
@@ -149,35 +147,39 @@ func describe(c checker.Check, change checker.Change) string {
 	return c.Key.Check + ": " + cmp.Or(change.Detail, change.Reason)
 }
 
-// assess holds the servers of a service against its quorum and its panic threshold.
+// assess holds the servers of a service against its quorum and its panic threshold. What is not known yet counts for
+// neither before it decides: a service is down, or in a panic, when it would be with all of these up.
 func assess(now time.Time, vs configs.VirtualServer, servers []server, was service) service {
-	is := service{judged: was.judged}
-	var open uint64 // weight of those that are not known
+	is := service{verdict: checker.Down}
+	var open int // servers that are not known
+	var openWeight uint64
 	for i, rs := range vs.RealServers {
 		switch servers[i].verdict {
 		case checker.Up:
 			is.up++
-			is.known++
-			is.weight += uint64(rs.Weight)
-		case checker.Down:
-			is.known++
-		default:
-			open += uint64(rs.Weight)
+			if servers[i].whole(rs) > 0 { // else its checks ask for no new connections
+				is.weight += uint64(rs.Weight)
+			}
+		case checker.Unknown:
+			open++
+			openWeight += uint64(rs.Weight)
 		}
 	}
-	is.judged = is.judged || is.known == len(servers) && is.known > 0
-	is.verdict = checker.Down
 	switch {
 	case is.weight >= quorum(vs, was.verdict):
 		is.verdict = checker.Up
-	case was.verdict != checker.Down && is.weight+open >= quorum(vs, checker.Unknown): // what was lost stays so until it is met
+	case was.verdict != checker.Down && is.weight+openWeight >= quorum(vs, checker.Unknown): // what was lost stays so until it is met
 		is.verdict = checker.Unknown
 	}
-	is.since = since(now, was.verdict, is.verdict, was.since)
 	// That so many fail at once is more likely the fault of the checks, or of what is between: then their verdicts are not
-	// believed, and neither is the quorum that is lost by them. Before each server has been checked, a few say nothing.
-	is.panic = is.judged && is.up*100 < vs.PanicThreshold*is.known
+	// believed, and neither is the quorum that is lost by them.
+	known := len(servers) - open
+	is.panic = (is.up+open)*100 < vs.PanicThreshold*len(servers) || was.panic && is.up*100 < vs.PanicThreshold*known
 	is.sorry = vs.Sorry.Address.IsValid() && is.verdict == checker.Down && !is.panic
+	is.since = now
+	if is.state() == was.state() && !was.since.IsZero() {
+		is.since = was.since
+	}
 	return is
 }
 
@@ -219,7 +221,9 @@ func leftBehind(now time.Time, cfg *configs.Config, table []ipvs.Service) decisi
 				is.ramp = rampAt(now, vs.SlowStart, weight, rs.Weight)
 			}
 			left.servers[id] = is
-			up += uint64(rs.Weight)
+			if is.whole(rs) > 0 {
+				up += uint64(rs.Weight)
+			}
 		}
 		switch _, sorry := weights[serverID{vs.Key, vs.Sorry.Address}]; {
 		case sorry:

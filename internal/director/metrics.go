@@ -177,7 +177,7 @@ var (
 	serviceUp      = described(isGauge, "virtual_server_up", "1 if its quorum is met.", "virtual_server")
 	serviceSorry   = described(isGauge, "virtual_server_sorry", "1 if its sorry server gets the traffic.", "virtual_server")
 	servicePanic   = described(isGauge, "virtual_server_panic", "1 if all of its real servers get traffic because too few are up.", "virtual_server")
-	serviceQuorum  = described(isGauge, "virtual_server_quorum_weight", "Configured weight of its real servers that are up.", "virtual_server")
+	serviceQuorum  = described(isGauge, "virtual_server_quorum_weight", "Configured weight of its real servers that are up, without those whose checks ask for weight 0.", "virtual_server")
 	serviceConns   = described(isCounter, "virtual_server_connections_total", "Connections scheduled.", "virtual_server")
 	servicePackets = described(isCounter, "virtual_server_packets_total", "Packets.", "virtual_server", "direction")
 	serviceBytes   = described(isCounter, "virtual_server_bytes_total", "Bytes.", "virtual_server", "direction")

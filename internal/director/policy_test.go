@@ -148,11 +148,16 @@ func TestPolicy(t *testing.T) {
 			{0, "a- b-", "sorry:1", "down sorry"}, {0, "a? b?", "sorry:1", "down sorry"}, {0, "a+", "1:1", "up"},
 		}},
 		{"panic", []uint32{3, 1, 1, 1}, panicAt(50), []policyStep{
-			{0, "a- b- c-", "", "unknown"}, // not before each has been checked
+			{0, "a- b-", "", "unknown"}, // the others may be up
+			{0, "c-", "1:3 2:1 3:1", "unknown panic"},
 			{0, "d+", "1:3 2:1 3:1 4:1", "up panic"},
 			{0, "c+", "3:1 4:1", "up"},
 			{0, "c- d-", "1:3 2:1 3:1 4:1", "down panic"},
 			{0, "a+ b+", "1:3 2:1", "up"},
+		}},
+		{"a reload that adds servers does not end a panic", []uint32{1, 1, 1, 1}, panicAt(50), []policyStep{
+			{0, "a+ b- c- d-", "1:1 2:1 3:1 4:1", "up panic"},
+			{0, "c? d?", "1:1 2:1 3:1 4:1", "up panic"},
 		}},
 		{"panic counts servers that have a verdict", []uint32{1, 1, 1, 1}, panicAt(50), []policyStep{
 			{0, "a+ b+ c+ d-", "1:1 2:1 3:1", "up"},
@@ -198,13 +203,20 @@ func TestPolicy(t *testing.T) {
 		{"dynamic weight", []uint32{3, 0}, nil, []policyStep{
 			{0, "a+ b+", "1:3 2:0", "up"},
 			{0, "a=7 b=9", "1:7 2:0", "up"},
-			{0, "a=0", "1:0 2:0", "up"},
+			{0, "a=0", "1:0 2:0", "down"},
 			{0, "a=70000", "1:65535 2:0", "up"},
 			{0, "a-", "2:0", "down"},
 			{0, "a+", "1:3 2:0", "up"},
 		}},
 		{"the quorum counts configured weights", []uint32{2, 2}, quorum(3, 0), []policyStep{
-			{0, "a=100 b-", "1:100", "down"}, {0, "b=0", "1:100 2:0", "up"},
+			{0, "a=100 b-", "1:100", "down"}, {0, "b=1", "1:100 2:1", "up"},
+		}},
+		{"a server whose checks ask for no new connections does not count", []uint32{2, 2}, with(quorum(2, 0), sorry), []policyStep{
+			{0, "a=0 b+", "1:0 2:2", "up"}, {0, "b=0", "sorry:1", "down sorry"}, {0, "a=1", "1:1 2:0", "up"},
+		}},
+		{"slow start goes on while a check asks for little", []uint32{3, 1}, slow(10 * time.Second), []policyStep{
+			{0, "a- b+", "2:1", "up"}, {0, "a=0", "1:0 2:1", "up"}, {1, "a=1", "1:1 2:1", "up"}, {5, "a=101", "1:51 2:1", "up"},
+			{10, "", "1:101 2:1", "up"},
 		}},
 		{"dynamic weight with slow start", []uint32{3, 1}, slow(10 * time.Second), []policyStep{
 			{0, "a- b+", "2:1", "up"}, {0, "a=101", "1:1 2:1", "up"}, {5, "", "1:51 2:1", "up"}, {6, "a=11", "1:7 2:1", "up"},
@@ -284,6 +296,27 @@ func TestRestartKeepsWhatTheTableSays(t *testing.T) {
 				t.Errorf("later %s, want %s", got, tt.later)
 			}
 		})
+	}
+}
+
+// What a service is since when: its verdict, and whether it is a panic.
+func TestServiceSince(t *testing.T) {
+	cfg := farm([]uint32{1, 1, 1, 1}, func(vs *configs.VirtualServer) { vs.PanicThreshold = 50 })
+	health, prev := make(map[checker.Key]checker.Change), decisions{}
+	for _, s := range []struct {
+		at    int64
+		say   string
+		since int64
+	}{
+		{1000, "a+ b+ c+ d+", 1000}, {1001, "a- b-", 1000}, {1002, "c-", 1002}, {1003, "", 1002}, {1004, "c+", 1004},
+		{1005, "c- d-", 1005},
+	} {
+		say(health, s.say)
+		_, next, _ := desired(time.Unix(s.at, 0), cfg, health, prev)
+		if is := next.services[cfg.VirtualServers[0].Key]; is.since.Unix() != s.since {
+			t.Errorf("at %d: %s since %d, want %d", s.at, marks(is), is.since.Unix(), s.since)
+		}
+		prev = next
 	}
 }
 

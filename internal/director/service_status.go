@@ -20,7 +20,7 @@ type VirtualServerStatus struct {
 	Scheduler      string             `json:"scheduler"`
 	Forward        string             `json:"forward"`
 	State          string             `json:"state"`
-	Since          time.Time          `json:"since"`
+	Since          time.Time          `json:"since"`  // of the state, and of panic
 	Reason         string             `json:"reason"` // how many servers are up, and what follows
 	Sorry          bool               `json:"sorry"`  // the sorry server gets the traffic
 	Panic          bool               `json:"panic"`  // all get traffic, because too few are up
@@ -105,10 +105,14 @@ func serviceStatus(
 	}
 	for _, rs := range vs.RealServers {
 		is, count := decided.server(vs, rs), counts[serverID{vs.Key, rs.Address}]
+		ramp := is.ramp
+		if is.weight == 0 || is.weight >= is.whole(rs) {
+			ramp = time.Time{} // nothing is being raised just now
+		}
 		r := RealServerStatus{
 			Name: rs.Name, Address: rs.Address, State: is.verdict.String(), Since: is.since, Reason: is.reason,
 			InTable: is.present, Weight: rs.Weight, DynamicWeight: weightStatus(is.dynamic), EffectiveWeight: is.weight,
-			SlowStartSince: is.ramp, SlowStartSeconds: vs.SlowStart.Seconds(),
+			SlowStartSince: ramp, SlowStartSeconds: vs.SlowStart.Seconds(),
 			ActiveConnections: count.Active, InactiveConnections: count.Inactive, Checks: []CheckStatus{},
 		}
 		for _, c := range rs.Checks {

@@ -23,13 +23,13 @@ const (
 func (s server) weigh(now time.Time, vs configs.VirtualServer, rs configs.RealServer, of service) (server, time.Time) {
 	whole := s.whole(rs)
 	switch {
-	case of.panic:
+	case of.panic && s.verdict != checker.Unknown: // what was never checked has no verdict to doubt
 		s.present, s.weight = true, whole
 	case s.verdict == checker.Up && !of.sorry:
 		var next time.Time
 		s.present = true
 		s.weight, next = raised(now, s.ramp, vs.SlowStart, whole)
-		if next.IsZero() {
+		if now.Sub(s.ramp) >= vs.SlowStart { // not before: a check may ask for more meanwhile
 			s.ramp = time.Time{}
 		}
 		return s, next
