@@ -11,10 +11,14 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// refuseLater reports every part of a raw block that this version does not serve, or that its kind does not have.
-func (b *builder) refuseLater(raw any) {
+// refuseLater reports every part of a configuration that this version does not serve, or that the kind of its block does
+// not have.
+func (b *builder) refuseLater(raw *rawConfig) { b.refuseParts(language(), reflect.ValueOf(raw).Elem()) }
+
+// refuseParts is refuseLater for one block.
+func (b *builder) refuseParts(p *plan, raw reflect.Value) {
 	block, kind := "", ""
-	switch raw := raw.(type) {
+	switch raw := raw.Addr().Interface().(type) {
 	case *rawCheck:
 		if block, kind = "check", raw.Kind; !slices.ContainsFunc(checkKinds, isKind(kind)) {
 			return // reported at its label
@@ -24,55 +28,46 @@ func (b *builder) refuseLater(raw any) {
 			return // reported at its label
 		}
 	}
-	v := reflect.ValueOf(raw).Elem()
-	for i := range v.NumField() {
-		tag := v.Type().Field(i).Tag
-		name, _, _ := strings.Cut(tag.Get("hcl"), ",")
-		_, later := tag.Lookup("served")
-		of, limited := tag.Lookup("of")
-		foreign := limited && !slices.Contains(strings.Fields(of), kind)
+	for _, f := range p.fields {
+		v := raw.Field(f.index)
+		if v.IsNil() {
+			continue
+		}
+		foreign := f.of != nil && !slices.Contains(f.of, kind)
 		misplaced := func(what string, at hcl.Range) {
 			b.fail(at, "Unsupported "+what,
-				fmt.Sprintf("%s belongs to %s %s, not to %s %q.", name, block, strings.ReplaceAll(of, " ", ", "), block, kind))
+				fmt.Sprintf("%s belongs to %s %s, not to %s %q.", f.name, block, strings.Join(f.of, ", "), block, kind))
 		}
-		if a, ok := v.Field(i).Interface().(*hcl.Attribute); ok {
+		if a, ok := v.Interface().(*hcl.Attribute); ok {
 			switch {
-			case a == nil:
 			case foreign:
 				misplaced("argument", a.NameRange)
-			case later:
-				b.refuse(a.NameRange, fmt.Sprintf("The argument %q is not supported yet.", name))
+			case f.later:
+				b.refuse(a.NameRange, fmt.Sprintf("The argument %q is not supported yet.", f.name))
 			}
 			continue
 		}
-		for _, block := range blocks(v.Field(i)) {
+		for _, part := range blocks(v) {
 			switch {
 			case foreign:
-				misplaced("block", typeRange(block))
-			case later:
-				b.refuse(typeRange(block), fmt.Sprintf("Blocks of type %q are not supported yet.", name))
+				misplaced("block", *at[hcl.Range](part, f.blocks.typeRange))
+			case f.later:
+				b.refuse(*at[hcl.Range](part, f.blocks.typeRange), fmt.Sprintf("Blocks of type %q are not supported yet.", f.name))
 			default:
-				b.refuseLater(block.Interface())
+				b.refuseParts(f.blocks, part)
 			}
 		}
 	}
 }
 
-// typeRange is where the type of a block stands, which says so.
-func typeRange(block reflect.Value) hcl.Range {
-	return block.Elem().FieldByName("Type").Interface().(hcl.Range)
-}
-
-// blocks returns pointers to the blocks that a field holds.
+// blocks returns the blocks that a field holds.
 func blocks(field reflect.Value) []reflect.Value {
-	var list []reflect.Value
-	switch {
-	case field.Kind() == reflect.Slice:
-		for i := range field.Len() {
-			list = append(list, field.Index(i))
-		}
-	case field.Kind() == reflect.Pointer && !field.IsNil():
-		list = append(list, field)
+	if field.Kind() == reflect.Pointer {
+		return []reflect.Value{field.Elem()}
+	}
+	list := make([]reflect.Value, field.Len())
+	for i := range list {
+		list[i] = field.Index(i).Elem()
 	}
 	return list
 }

@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -202,7 +201,7 @@ func (l *loader) build() *builder {
 	if b.diags = l.diags; b.diags.HasErrors() {
 		return b
 	}
-	b.diags = append(b.diags, gohcl.DecodeBody(hcl.MergeFiles(l.bodies), nil, &b.raw)...)
+	b.diags = append(b.diags, decodeConfig(hcl.MergeFiles(l.bodies), &b.raw)...)
 	b.refuseLater(&b.raw)
 	b.config(&b.raw)
 	b.cfg.Path = l.path

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclparse"
 )
 
@@ -81,7 +80,7 @@ func readReference(t *testing.T) (src []byte, raw *rawConfig) {
 		t.Fatal(diags)
 	}
 	raw = &rawConfig{}
-	if diags := gohcl.DecodeBody(file.Body, nil, raw); diags.HasErrors() {
+	if diags := decodeConfig(file.Body, raw); diags.HasErrors() {
 		t.Fatalf("the schema lacks what the reference has: %v", diags)
 	}
 	return src, raw
