@@ -29,6 +29,8 @@ type Config struct {
 	SyncGroups      []SyncGroup
 	Notify          []notify.Config
 	VirtualServers  []VirtualServer // in the order of the files
+	ConnectionSync  ConnectionSync
+	Timeouts        ipvs.Timeouts
 }
 
 // DefaultControlSocket is where the director is asked unless the configuration says otherwise.
@@ -40,6 +42,27 @@ type Director struct {
 	ControlSocket string
 	StateDir      string
 	Realtime      bool
+	ManageSysctls bool
+	OnExit        OnExit
+	ControlGroup  string // whose members may change something, besides root; empty: nobody
+	ReportDrift   bool   // drift = "report": what others change in our part of the table stays
+}
+
+// OnExit says what a director that stops leaves behind.
+type OnExit uint8
+
+// The ways to leave.
+const (
+	_        OnExit = iota
+	Withdraw        // hand over the addresses, leave the table as it is
+	Clear           // and delete our services
+	Keep            // leave both; the addresses end with their lease
+)
+
+// ConnectionSync is the block of the same name; its zero value: there is none, and daemons that run are somebody else's.
+type ConnectionSync struct {
+	VirtualRouter string          // whose role it follows
+	Daemon        ipvs.SyncDaemon // without a role
 }
 
 // TrackedService is a virtual server whose quorum counts in the election of a virtual router.
@@ -67,14 +90,17 @@ type HTTP struct {
 
 // VirtualServer is one balanced service.
 type VirtualServer struct {
-	Name        string
-	Key         ipvs.Key
-	Scheduler   string
-	Flags       ipvs.Flags
-	Forward     ipvs.Forward
-	StartUp     bool // start = "up": traffic before the first check
-	Inhibit     bool // on_failure = "inhibit": weight 0 instead of removal
-	RealServers []RealServer
+	Name string
+	Key  ipvs.Key
+	ipvs.Settings
+	Forward ipvs.Forward // of a real server that says nothing else
+	// Active is the name of the virtual router that has to be master for the service to be in the table; empty: always.
+	Active string
+	// DrainTimeout bounds how long a server that is taken out keeps its connections; 0: they are cut at once.
+	DrainTimeout time.Duration
+	StartUp      bool // start = "up": traffic before the first check
+	Inhibit      bool // on_failure = "inhibit": weight 0 instead of removal
+	RealServers  []RealServer
 	// PanicThreshold: while less than this percentage of the real servers is up, all get traffic; 0: off.
 	PanicThreshold int
 	SlowStart      time.Duration // the weight of a server that comes back is raised over this long
@@ -98,8 +124,12 @@ type SorryServer struct {
 
 // RealServer is one server behind a virtual server.
 type RealServer struct {
-	Name    string
-	Address netip.AddrPort
-	Weight  uint32
-	Checks  []checker.Check // all must pass; empty: always up
+	Name                           string
+	Address                        netip.AddrPort
+	Weight                         uint32
+	Forward                        ipvs.Forward
+	Encapsulation                  ipvs.Encapsulation // with ipvs.Tunnel
+	UpperThreshold, LowerThreshold uint32             // connections; 0: none
+	Maintenance                    bool               // drained, whatever the checks say
+	Checks                         []checker.Check    // all must pass; empty: always up
 }

@@ -77,10 +77,10 @@ func TestLoad(t *testing.T) {
 		}},
 		VirtualServers: []VirtualServer{{
 			Name: "web", Key: ipvs.Key{Address: addr("10.0.0.100"), Port: 80, Protocol: ipvs.TCP},
-			Scheduler: "mh", Flags: ipvs.SchedPort | ipvs.SchedFallback, Forward: ipvs.NAT, StartUp: true, Inhibit: true,
+			Settings: ipvs.Settings{Scheduler: "mh", Flags: ipvs.SchedPort | ipvs.SchedFallback}, Forward: ipvs.NAT, StartUp: true, Inhibit: true,
 			VirtualRouter: "web", Quorum: Quorum{Weight: 1},
 			RealServers: []RealServer{{
-				Name: "web1", Address: netip.MustParseAddrPort("10.0.0.21:8080"), Weight: 10,
+				Name: "web1", Address: netip.MustParseAddrPort("10.0.0.21:8080"), Weight: 10, Forward: ipvs.NAT,
 				Checks: []checker.Check{{Key: key, Config: checker.Config{
 					Kind: checker.HTTP, Target: netip.MustParseAddrPort("10.0.0.21:9000"),
 					Interval: 5 * time.Second, Timeout: 3 * time.Second, Retry: 4 * time.Second, Rise: 4, Fall: 5,
@@ -88,7 +88,7 @@ func TestLoad(t *testing.T) {
 					Expect: "^ok$",
 				}}},
 			}, {
-				Name: "web2", Address: netip.MustParseAddrPort("10.0.0.22:80"), Weight: 0,
+				Name: "web2", Address: netip.MustParseAddrPort("10.0.0.22:80"), Weight: 0, Forward: ipvs.NAT,
 				Checks: []checker.Check{{
 					Key: checker.Key{Service: "web", Server: "web2", Check: "tcp"},
 					Config: checker.Config{
@@ -99,8 +99,8 @@ func TestLoad(t *testing.T) {
 			}},
 		}, {
 			Name: "dns6", Key: ipvs.Key{Address: addr("2001:db8::100"), Port: 53, Protocol: ipvs.UDP},
-			Scheduler: "wlc", Forward: ipvs.DR, Quorum: Quorum{Weight: 1},
-			RealServers: []RealServer{{Name: "ns1", Address: netip.MustParseAddrPort("[2001:db8::21]:53"), Weight: 1}},
+			Settings: ipvs.Settings{Scheduler: "wlc"}, Forward: ipvs.DR, Quorum: Quorum{Weight: 1},
+			RealServers: []RealServer{{Name: "ns1", Address: netip.MustParseAddrPort("[2001:db8::21]:53"), Weight: 1, Forward: ipvs.DR}},
 		}},
 	}
 	if diff := cmp.Diff(want, got, addresses); diff != "" {

@@ -50,10 +50,10 @@ func (b *builder) virtualServer(raw *rawVirtualServer) VirtualServer {
 			Port:     address.Port(),
 			Protocol: read(b, raw.Protocol, ipvs.TCP, oneOf(protocols)),
 		},
-		Scheduler: read(b, raw.Scheduler, "wlc", oneOf(schedulers)),
-		Forward:   read(b, raw.Forward, ipvs.NAT, oneOf(forwards)),
-		StartUp:   read(b, raw.Start, false, oneOf(starts)),
-		Inhibit:   read(b, raw.OnFailure, false, oneOf(onFailures)),
+		Settings: ipvs.Settings{Scheduler: read(b, raw.Scheduler, "wlc", oneOf(schedulers))},
+		Forward:  read(b, raw.Forward, ipvs.NAT, oneOf(forwards)),
+		StartUp:  read(b, raw.Start, false, oneOf(starts)),
+		Inhibit:  read(b, raw.OnFailure, false, oneOf(onFailures)),
 
 		PanicThreshold: read(b, raw.PanicThreshold, 0, whole(0, 100)),
 		SlowStart:      read(b, raw.SlowStart, 0, duration(0, maxInterval, 1)),
@@ -102,6 +102,7 @@ func (b *builder) realServer(raw *rawRealServer, service *rawVirtualServer, s Vi
 		Name:    raw.Name,
 		Address: read(b, raw.Address, netip.AddrPort{}, matching(parseServer)),
 		Weight:  uint32(read(b, raw.Weight, 1, whole(0, 65535))),
+		Forward: s.Forward,
 	}
 	if r.Address.Addr().IsValid() {
 		r.Address = b.serverAddress(raw.Address, scope, s, s.Forward, r.Address)

@@ -53,13 +53,12 @@ func (k Kind) letter() string {
 	return kinds[k].letter
 }
 
-// Op is one operation on the table. Scheduler and Flags count for adding and updating a service, Destination for the
+// Op is one operation on the table. Settings count for adding and updating a service, Destination for the
 // operations on a destination (to delete one, its address).
 type Op struct {
-	Kind        Kind
-	Service     Key
-	Scheduler   string
-	Flags       Flags
+	Kind    Kind
+	Service Key
+	Settings
 	Destination Destination
 }
 
@@ -130,11 +129,11 @@ func Diff(want, have []Service) []Op {
 			continue
 		}
 		if h == nil {
-			h = &Service{Key: w.Key, Scheduler: w.Scheduler, Flags: w.Flags}
-			add = append(add, Op{Kind: AddService, Service: w.Key, Scheduler: w.Scheduler, Flags: w.Flags})
+			h = &Service{Key: w.Key, Settings: w.Settings}
+			add = append(add, Op{Kind: AddService, Service: w.Key, Settings: w.Settings})
 		}
-		if w.Scheduler != h.Scheduler || w.Flags != h.Flags {
-			update = append(update, Op{Kind: UpdateService, Service: w.Key, Scheduler: w.Scheduler, Flags: w.Flags})
+		if w.Settings != h.Settings {
+			update = append(update, Op{Kind: UpdateService, Service: w.Key, Settings: w.Settings})
 		}
 		for wd, hd := range pairs(w.Destinations, h.Destinations, compareDestinations) {
 			switch {

@@ -148,7 +148,7 @@ func TestWalk(t *testing.T) {
 	seed := rand.Uint64()
 	random := rand.New(rand.NewPCG(seed, 0))
 	table := &ipvstest.Fake{}
-	if _, err := ipvs.Reconcile(t.Context(), table, foreign, nil); err != nil {
+	if _, err := ipvs.Reconcile(t.Context(), table, ipvs.Goal{Services: foreign}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 1000 {
@@ -157,7 +157,7 @@ func TestWalk(t *testing.T) {
 			n = random.IntN(len(walk))
 		}
 		want := ipvstest.Parse(walk[n])
-		report, err := ipvs.Reconcile(t.Context(), table, want, owned)
+		report, err := ipvs.Reconcile(t.Context(), table, ipvs.Goal{Services: want, Owned: owned})
 		if err != nil || report.Foreign != 1 {
 			t.Fatalf("seed %d, step %d: got %+v", seed, i, report)
 		}
@@ -172,8 +172,8 @@ func grid(services, servers int) []ipvs.Service {
 	table := make([]ipvs.Service, services)
 	for i := range table {
 		table[i] = ipvs.Service{
-			Key:       ipvs.Key{Address: netip.AddrFrom4([4]byte{10, 9, 0, byte(i + 1)}), Port: 80, Protocol: ipvs.TCP},
-			Scheduler: "wlc",
+			Key:      ipvs.Key{Address: netip.AddrFrom4([4]byte{10, 9, 0, byte(i + 1)}), Port: 80, Protocol: ipvs.TCP},
+			Settings: ipvs.Settings{Scheduler: "wlc"},
 		}
 		for j := range servers {
 			address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 10, byte(i), byte(j + 1)}), 80)

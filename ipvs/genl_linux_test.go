@@ -97,7 +97,7 @@ func TestReadTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Service{Key: wantKey, Scheduler: "wlc", Flags: SchedFallback | SchedPort, Destinations: []Destination{wantDestination}}
+	want := Service{Key: wantKey, Settings: Settings{Scheduler: "wlc", Flags: SchedFallback | SchedPort}, Destinations: []Destination{wantDestination}}
 	if len(services) != 2 || services[0].Key != (Key{}) || !services[1].Equal(want) {
 		t.Errorf("got %+v, want one by mark and %+v", services, want)
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Protocol is the transport protocol of a service, by its IP protocol number.
@@ -18,8 +19,9 @@ type Protocol uint8
 
 // The protocols that the kernel balances (net/netfilter/ipvs/ip_vs_proto_*.c).
 const (
-	TCP Protocol = 6
-	UDP Protocol = 17
+	TCP  Protocol = 6
+	UDP  Protocol = 17
+	SCTP Protocol = 132
 )
 
 func (p Protocol) String() string {
@@ -28,6 +30,8 @@ func (p Protocol) String() string {
 		return "tcp"
 	case UDP:
 		return "udp"
+	case SCTP:
+		return "sctp"
 	}
 	return fmt.Sprintf("protocol(%d)", uint8(p))
 }
@@ -56,50 +60,185 @@ func (f Forward) String() string {
 	return fmt.Sprintf("forward(%d)", uint8(f))
 }
 
+// TunnelType is what a packet is wrapped in on its way through a tunnel.
+type TunnelType uint8
+
+// The types of tunnels.
+const (
+	_    TunnelType = iota
+	IPIP            // IP in IP
+	GUE             // generic UDP encapsulation
+	GRE             // generic routing encapsulation
+)
+
+func (t TunnelType) String() string {
+	switch t {
+	case IPIP:
+		return "ipip"
+	case GUE:
+		return "gue"
+	case GRE:
+		return "gre"
+	}
+	return fmt.Sprintf("tunnel type(%d)", uint8(t))
+}
+
+// Checksum is how the outer packet of a tunnel is protected. IPIP has no checksum.
+type Checksum uint8
+
+// The checksums of tunnels (IP_VS_TUNNEL_ENCAP_FLAG_*).
+const (
+	NoChecksum     Checksum = iota
+	FullChecksum            // GUE, GRE
+	RemoteChecksum          // GUE: the receiver computes the inner one
+)
+
+func (c Checksum) String() string {
+	switch c {
+	case NoChecksum:
+		return "none"
+	case FullChecksum:
+		return "full"
+	case RemoteChecksum:
+		return "remote"
+	}
+	return fmt.Sprintf("checksum(%d)", uint8(c))
+}
+
+// Encapsulation is how [Tunnel] reaches a destination; the zero value belongs to the other methods.
+type Encapsulation struct {
+	Type     TunnelType
+	Port     uint16 // GUE: where the destination listens
+	Checksum Checksum
+}
+
 // Flags are the flags of a service (include/uapi/linux/ip_vs.h). The meaning of the three scheduler flags depends on
-// the scheduler.
+// the scheduler. That a service is persistent is not said here but by [Persistence].
 type Flags uint32
 
-// The scheduler flags that have a name: sh and mh give the first two the same meaning.
+// The flags that have a name: sh and mh give the scheduler flags the same meaning.
 const (
+	OnePacket     Flags = 0x0004 // UDP: each packet is scheduled alone
 	SchedFallback Flags = 0x0008 // sh-fallback, mh-fallback: next server if the chosen one is unavailable
 	SchedPort     Flags = 0x0010 // sh-port, mh-port: the source port is part of the hash
 )
 
-// Key identifies a service in the kernel's table, which knows no zones.
+// Key identifies a service in the kernel's table, which knows no zones: by address, port and protocol, or by the firewall
+// mark of its packets. A service by mark has the unspecified address of its family, and neither port nor protocol.
 type Key struct {
 	Address  netip.Addr
 	Port     uint16
 	Protocol Protocol
+	Mark     uint32
+}
+
+// MarkKey is the key of the service by firewall mark in the family of IPv6, or of IPv4.
+func MarkKey(mark uint32, v6 bool) Key {
+	if v6 {
+		return Key{Address: netip.IPv6Unspecified(), Mark: mark}
+	}
+	return Key{Address: netip.IPv4Unspecified(), Mark: mark}
 }
 
 func (k Key) String() string {
+	switch {
+	case k.Mark != 0 && k.Address.Is6():
+		return fmt.Sprintf("fwmark %d/ipv6", k.Mark)
+	case k.Mark != 0:
+		return fmt.Sprintf("fwmark %d/ipv4", k.Mark)
+	}
 	return fmt.Sprintf("%s/%s", netip.AddrPortFrom(k.Address, k.Port), k.Protocol)
 }
 
-// Compare orders keys by protocol, address and port.
+// Compare orders keys by protocol, address, port and mark.
 func (k Key) Compare(o Key) int {
-	return cmp.Or(cmp.Compare(k.Protocol, o.Protocol), k.Address.Compare(o.Address), cmp.Compare(k.Port, o.Port))
+	return cmp.Or(cmp.Compare(k.Protocol, o.Protocol), k.Address.Compare(o.Address), cmp.Compare(k.Port, o.Port),
+		cmp.Compare(k.Mark, o.Mark))
+}
+
+// Persistence sends a client that comes back within the timeout to the same destination; the zero value: it does not.
+type Persistence struct {
+	Timeout time.Duration // whole seconds
+	Netmask uint8         // how many bits of the client's address make it the same client: IPv4 0-32, IPv6 1-128
+	Engine  string        // "sip" or empty
+}
+
+// Settings are what a service has beside its key and its destinations, all of which can be changed in place.
+type Settings struct {
+	Scheduler   string // the kernel's name: rr, wlc, mh …
+	Flags       Flags
+	Persistence Persistence
 }
 
 // Service is one service as it should be, or is, in the table, with its destinations in the order of their addresses.
 type Service struct {
 	Key
-	Scheduler    string // the kernel's name: rr, wlc, mh …
-	Flags        Flags
+	Settings
 	Destinations []Destination
 }
 
-// Destination is one real server of a service. It is identified by its address.
+// Destination is one real server of a service. It is identified by its address, which is of another family than the
+// service's only through a tunnel.
 type Destination struct {
 	Address netip.AddrPort
 	Forward Forward
 	Weight  uint32 // 0: no new connections
+	// Upper is the number of connections from which on the destination gets no new ones, until they fall below Lower
+	// (0: three quarters of Upper); 0: there is no limit.
+	Upper, Lower  uint32
+	Encapsulation Encapsulation
 }
 
 // Equal reports whether both services have the same settings and the same destinations in the same order.
 func (s Service) Equal(o Service) bool {
-	return s.Key == o.Key && s.Scheduler == o.Scheduler && s.Flags == o.Flags && slices.Equal(s.Destinations, o.Destinations)
+	return s.Key == o.Key && s.Settings == o.Settings && slices.Equal(s.Destinations, o.Destinations)
+}
+
+// Timeouts are how long the kernel keeps a connection that is idle, in whole seconds; 0 leaves one as it is.
+type Timeouts struct {
+	TCP, TCPFin, UDP time.Duration
+}
+
+// SyncRole is the half of connection sync that a daemon is.
+type SyncRole uint8
+
+// The roles; one daemon of each may run at the same time (IP_VS_STATE_MASTER, IP_VS_STATE_BACKUP).
+const (
+	_          SyncRole = iota
+	SyncMaster          // sends what it balances
+	SyncBackup          // receives what others balance
+)
+
+func (r SyncRole) String() string {
+	switch r {
+	case SyncMaster:
+		return "master"
+	case SyncBackup:
+		return "backup"
+	}
+	return fmt.Sprintf("sync role(%d)", uint8(r))
+}
+
+// SyncDaemon is a connection sync daemon of the kernel. It cannot be changed, only stopped and started.
+type SyncDaemon struct {
+	Role      SyncRole
+	Interface string
+	ID        uint8 // what is received must bear the same; 0 receives all
+	Group     netip.Addr
+	Port      uint16
+	TTL       uint8
+}
+
+// Goal is what a [Reconciler] keeps.
+type Goal struct {
+	Services []Service
+	Owned    []Key // further services that are ours, to be deleted if they are not wanted
+	Timeouts Timeouts
+	// Sync are the daemons to run, at most one of each role. If Syncs is false, those that run are somebody else's.
+	Sync  []SyncDaemon
+	Syncs bool
+	// ReportOnly leaves what others changed in our services as it is, and only counts it.
+	ReportOnly bool
 }
 
 // Counters are the kernel's 64-bit statistics of a service or a destination.

@@ -64,7 +64,7 @@ func TestKernelExplainsMissingScheduler(t *testing.T) {
 	netlab.RequireIPVS(t)
 	k := openKernel(t, netlab.Test(t).Host("director"))
 	key := ipvs.Key{Address: netip.MustParseAddr("10.9.0.1"), Port: 80, Protocol: ipvs.TCP}
-	err := k.Apply(t.Context(), ipvs.Op{Kind: ipvs.AddService, Service: key, Scheduler: "best"})
+	err := k.Apply(t.Context(), ipvs.Op{Kind: ipvs.AddService, Service: key, Settings: ipvs.Settings{Scheduler: "best"}})
 	if want := "scheduler best: the kernel has no module ip_vs_best"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q in it", err, want)
 	}
@@ -83,7 +83,7 @@ func TestKernelGoesOnAfterCancelledCall(t *testing.T) {
 		if _, err := k.List(cancelled); !errors.Is(err, context.Canceled) {
 			t.Fatalf("list: got %v, want %v", err, context.Canceled)
 		}
-		add := ipvs.Op{Kind: ipvs.AddService, Service: key, Scheduler: "rr"}
+		add := ipvs.Op{Kind: ipvs.AddService, Service: key, Settings: ipvs.Settings{Scheduler: "rr"}}
 		if err := k.Apply(t.Context(), add); err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestKernelCountersOutliveUpdates(t *testing.T) {
 		"-A -t 10.9.0.1:80 -s sh -b sh-port\n-a -t 10.9.0.1:80 -r 10.9.1.1:8080 -g -w 2",
 	} {
 		want := ipvstest.Parse(state)
-		if _, err := ipvs.Reconcile(t.Context(), k, want, nil); err != nil {
+		if _, err := ipvs.Reconcile(t.Context(), k, ipvs.Goal{Services: want}); err != nil {
 			t.Fatal(err)
 		}
 		have, err := k.List(t.Context())
@@ -173,7 +173,7 @@ func TestKernelSharedByGoroutines(t *testing.T) {
 		group.Go(func() error {
 			key := ipvs.Key{Address: netip.AddrFrom4([4]byte{10, 9, 0, byte(i)}), Port: 80, Protocol: ipvs.TCP}
 			for range 50 {
-				add := k.Apply(ctx, ipvs.Op{Kind: ipvs.AddService, Service: key, Scheduler: "rr"})
+				add := k.Apply(ctx, ipvs.Op{Kind: ipvs.AddService, Service: key, Settings: ipvs.Settings{Scheduler: "rr"}})
 				_, read := k.Stats(ctx)
 				remove := k.Apply(ctx, ipvs.Op{Kind: ipvs.DeleteService, Service: key})
 				if err := errors.Join(add, read, remove); err != nil {
@@ -224,7 +224,7 @@ func TestKernelForeign(t *testing.T) {
 	ipvsadm(t, host, "-A -t 10.9.0.9:80 -s rr -p 300")
 	want := ipvstest.Parse("-A -t 10.9.0.1:80 -s rr\n-a -t 10.9.0.1:80 -r 10.9.1.1:80 -m -w 1")
 	for _, goal := range [][]ipvs.Service{want, nil} {
-		report, err := ipvs.Reconcile(t.Context(), k, goal, []ipvs.Key{want[0].Key})
+		report, err := ipvs.Reconcile(t.Context(), k, ipvs.Goal{Services: goal, Owned: []ipvs.Key{want[0].Key}})
 		if err != nil || report.Foreign != 2 {
 			t.Errorf("got %+v, want 2 foreign services", report)
 		}
@@ -250,7 +250,7 @@ func TestKernelDrift(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
-	r.Set(want, nil)
+	r.Set(ipvs.Goal{Services: want})
 	if report := <-reports; report.Err != nil || report.Done.Total() != 2 {
 		t.Errorf("got %+v, want two operations", report)
 	}
@@ -294,7 +294,7 @@ func BenchmarkKernel10000(b *testing.B) {
 		owned = append(owned, s.Key)
 	}
 	reconcile := func(b *testing.B, want []ipvs.Service) {
-		if _, err := ipvs.Reconcile(b.Context(), k, want, owned); err != nil {
+		if _, err := ipvs.Reconcile(b.Context(), k, ipvs.Goal{Services: want, Owned: owned}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -84,33 +84,33 @@ type Report struct {
 // Reconcile reads the table and changes it to what is wanted. Ours are the services that are wanted or that owned
 // names, all others are left alone. An operation that fails does not keep the later ones from being tried; the error
 // joins them all and is also in the report.
-func Reconcile(ctx context.Context, t Table, want []Service, owned []Key) (Report, error) {
-	r := (&mirror{table: t}).reconcile(ctx, newGoal(want, owned))
+func Reconcile(ctx context.Context, t Table, g Goal) (Report, error) {
+	r := (&mirror{table: t}).reconcile(ctx, newGoal(g))
 	return r, r.Err
 }
 
 // Plan returns what Reconcile would do to a table, and how many services in it are not ours.
-func Plan(table, want []Service, owned []Key) (ops []Op, foreign int) {
-	ours, others := newGoal(want, owned).split(table)
-	return Diff(want, ours), len(others)
+func Plan(table []Service, g Goal) (ops []Op, foreign int) {
+	ours, others := newGoal(g).split(table)
+	return Diff(g.Services, ours), len(others)
 }
 
 // goal is what the table should be.
 type goal struct {
+	Goal
 	number uint64
-	want   []Service
 	ours   map[Key]bool // wanted or owned
 }
 
-func newGoal(want []Service, owned []Key) goal {
-	ours := make(map[Key]bool, len(want)+len(owned))
-	for _, s := range want {
+func newGoal(g Goal) goal {
+	ours := make(map[Key]bool, len(g.Services)+len(g.Owned))
+	for _, s := range g.Services {
 		ours[s.Key] = true
 	}
-	for _, k := range owned {
+	for _, k := range g.Owned {
 		ours[k] = true
 	}
-	return goal{want: want, ours: ours}
+	return goal{Goal: g, ours: ours}
 }
 
 func (g goal) split(table []Service) (ours, foreign []Service) {
@@ -157,7 +157,7 @@ func (m *mirror) attempt(ctx context.Context, g goal, r *Report) (again bool, er
 	}
 	ours, foreign := g.split(m.services)
 	r.Foreign = len(foreign)
-	ops := Diff(g.want, ours)
+	ops := Diff(g.Services, ours)
 	if len(ops) == 0 {
 		return false, nil
 	}
@@ -165,7 +165,7 @@ func (m *mirror) attempt(ctx context.Context, g goal, r *Report) (again bool, er
 	if again, err = m.apply(ctx, ops, r); err != nil {
 		return again, err
 	}
-	m.services, m.known = append(foreign, g.want...), true
+	m.services, m.known = append(foreign, g.Services...), true
 	return false, nil
 }
 

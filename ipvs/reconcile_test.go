@@ -96,7 +96,7 @@ func TestReconcileErrors(t *testing.T) {
 			table.Fail(tt.fail)
 			before := table.Lists()
 			owned := []ipvs.Key{ipvstest.Parse(pair)[0].Key}
-			r, err := ipvs.Reconcile(t.Context(), table, ipvstest.Parse(tt.want), owned)
+			r, err := ipvs.Reconcile(t.Context(), table, ipvs.Goal{Services: ipvstest.Parse(tt.want), Owned: owned})
 			if r.Done != tt.done || r.Failed != tt.failed {
 				t.Errorf("got done %s, failed %s, want %s, %s", r.Done, r.Failed, tt.done, tt.failed)
 			}
@@ -116,7 +116,7 @@ func TestReconcileErrors(t *testing.T) {
 func fake(t *testing.T, state string) *ipvstest.Fake {
 	t.Helper()
 	f := &ipvstest.Fake{}
-	if _, err := ipvs.Reconcile(t.Context(), f, ipvstest.Parse(state), nil); err != nil {
+	if _, err := ipvs.Reconcile(t.Context(), f, ipvs.Goal{Services: ipvstest.Parse(state)}); err != nil {
 		t.Fatal(err)
 	}
 	f.Applied()
@@ -133,7 +133,7 @@ func TestReconcileEndsWithContext(t *testing.T) {
 		}
 		return nil
 	})
-	_, err := ipvs.Reconcile(ctx, table, ipvstest.Parse(pair), nil)
+	_, err := ipvs.Reconcile(ctx, table, ipvs.Goal{Services: ipvstest.Parse(pair)})
 	if ops := table.Applied(); !errors.Is(err, context.Canceled) || len(ops) != 1 {
 		t.Errorf("got %v after %q, want %v after one operation", err, ops, context.Canceled)
 	}
@@ -142,7 +142,7 @@ func TestReconcileEndsWithContext(t *testing.T) {
 func TestReconcileLeavesForeignServicesAlone(t *testing.T) {
 	const foreign = "-A -t 192.0.2.1:80 -s rr\n-a -t 192.0.2.1:80 -r 10.0.1.1:80 -m -w 1\n"
 	table := fake(t, pair+foreign)
-	r, err := ipvs.Reconcile(t.Context(), table, nil, []ipvs.Key{ipvstest.Parse(pair)[0].Key})
+	r, err := ipvs.Reconcile(t.Context(), table, ipvs.Goal{Owned: []ipvs.Key{ipvstest.Parse(pair)[0].Key}})
 	if err != nil || r.Foreign != 1 || table.String() != foreign {
 		t.Errorf("got %+v and\n%s\nwant\n%s", r, table, foreign)
 	}

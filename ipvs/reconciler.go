@@ -56,11 +56,11 @@ func NewReconciler(log *slog.Logger, open func(context.Context) (Table, error), 
 	return r
 }
 
-// Set makes want the table to keep; owned names further services that are ours, to be deleted if they are not wanted.
-// It never blocks: a table that nobody has come round to is replaced. The caller must not change the slices afterwards.
+// Set makes want the goal. It never blocks: a goal that nobody has come round to is replaced. The caller must not change
+// its slices afterwards.
 // It returns the number that the reports about this goal bear.
-func (r *Reconciler) Set(want []Service, owned []Key) uint64 {
-	g := newGoal(want, owned)
+func (r *Reconciler) Set(want Goal) uint64 {
+	g := newGoal(want)
 	g.number = r.goals.Add(1)
 	for {
 		select {

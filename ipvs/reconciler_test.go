@@ -63,7 +63,7 @@ func start(t *testing.T) *running {
 
 // set sets a table and waits until nothing happens any more.
 func (r *running) set(state string) {
-	r.Set(ipvstest.Parse(state), []ipvs.Key{ipvstest.Parse(pair)[0].Key})
+	r.Set(ipvs.Goal{Services: ipvstest.Parse(state), Owned: []ipvs.Key{ipvstest.Parse(pair)[0].Key}})
 	synctest.Wait()
 }
 
@@ -120,7 +120,7 @@ func TestReconcilerNewestWins(t *testing.T) {
 		})
 		r.set("-A -t 10.0.0.1:80 -s rr") // takes a second
 		for i := range 100 {
-			r.Set(ipvstest.Parse(fmt.Sprintf("-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.1.1:80 -m -w %d", i)), nil)
+			r.Set(ipvs.Goal{Services: ipvstest.Parse(fmt.Sprintf("-A -t 10.0.0.1:80 -s rr\n-a -t 10.0.0.1:80 -r 10.0.1.1:80 -m -w %d", i))})
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()

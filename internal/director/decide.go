@@ -51,7 +51,7 @@ func (d *Director) decide(now time.Time) {
 		for _, s := range want {
 			d.owned[s.Key] = true
 		}
-		d.goal = d.table.Set(want, d.ownedKeys())
+		d.goal = d.table.Set(d.newGoal())
 	}
 	d.tellRouters()
 	d.save()
@@ -66,6 +66,11 @@ func (d *Director) tellChanges(now time.Time, next decisions) {
 		d.emit(e)
 	}
 	d.tellAt = earlier(serversAt, servicesAt)
+}
+
+// newGoal is what the reconciler is to keep.
+func (d *Director) newGoal() ipvs.Goal {
+	return ipvs.Goal{Services: d.want, Owned: d.ownedKeys(), Timeouts: d.cfg.Timeouts, ReportOnly: d.cfg.Director.ReportDrift}
 }
 
 func (d *Director) ownedKeys() []ipvs.Key {

@@ -68,7 +68,7 @@ func desired(
 		}
 		is := assess(now, vs, servers, was)
 		next.services[vs.Key] = is
-		s := ipvs.Service{Key: vs.Key, Scheduler: vs.Scheduler, Flags: vs.Flags}
+		s := ipvs.Service{Key: vs.Key, Settings: vs.Settings}
 		for i, rs := range vs.RealServers {
 			if is.panic || was.panic {
 				servers[i].ramp = time.Time{} // it has had traffic all the time
@@ -77,7 +77,7 @@ func desired(
 			next.servers[serverID{vs.Key, rs.Address}] = weighed
 			deadline = earlier(deadline, step)
 			if weighed.present {
-				s.Destinations = append(s.Destinations, ipvs.Destination{Address: rs.Address, Forward: vs.Forward, Weight: weighed.weight})
+				s.Destinations = append(s.Destinations, ipvs.Destination{Address: rs.Address, Forward: rs.Forward, Weight: weighed.weight})
 			}
 		}
 		if is.sorry {

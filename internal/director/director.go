@@ -312,7 +312,7 @@ func (d *Director) reported(r ipvs.Report) {
 			d.owned[s.Key] = true
 		}
 		if len(d.owned) < before { // from now on they may be somebody else's
-			d.goal = d.table.Set(d.want, d.ownedKeys())
+			d.goal = d.table.Set(d.newGoal())
 		}
 	}
 }

@@ -14,12 +14,12 @@ import (
 
 func TestPlan(t *testing.T) {
 	cfg := parse(t, routerOnly+twoServersUnset)
-	foreign := ipvs.Service{Key: ipvs.Key{Address: netip.MustParseAddr("10.9.9.9"), Port: 80, Protocol: ipvs.TCP}, Scheduler: "rr"}
+	foreign := ipvs.Service{Key: ipvs.Key{Address: netip.MustParseAddr("10.9.9.9"), Port: 80, Protocol: ipvs.TCP}, Settings: ipvs.Settings{Scheduler: "rr"}}
 	old := ipvs.Key{Address: netip.MustParseAddr("10.0.0.100"), Port: 81, Protocol: ipvs.TCP}
 	web1 := ipvs.Destination{Address: netip.MustParseAddrPort("10.0.0.21:80"), Forward: ipvs.DR, Weight: 1}
 	table := []ipvs.Service{
-		foreign, {Key: old, Scheduler: "rr"},
-		{Key: cfg.VirtualServers[0].Key, Scheduler: "wrr", Destinations: []ipvs.Destination{web1}},
+		foreign, {Key: old, Settings: ipvs.Settings{Scheduler: "rr"}},
+		{Key: cfg.VirtualServers[0].Key, Settings: ipvs.Settings{Scheduler: "wrr"}, Destinations: []ipvs.Destination{web1}},
 	}
 	last := State{Services: []ServiceKey{{netip.MustParseAddrPort("10.0.0.100:81"), "tcp"}}}
 	last.VirtualRouters = []RouterState{{Addresses: []AddressState{{netip.MustParsePrefix("10.0.0.99/32"), "eth0"}}}}
@@ -51,7 +51,7 @@ func TestPlanSaysWhatThePolicyWouldDo(t *testing.T) {
 		"none": {nil, "quorum 2, servers in the table have weight 0: not known before more servers are checked; sorry server 10.0.0.99:80 (nat) gets the traffic when the quorum is lost" + panics + "0 are in the table"},
 		"lost": {[]ipvs.Destination{sorry}, "quorum 3, servers in the table have weight 0: lost; sorry server 10.0.0.99:80 (nat) stays, until the quorum is met" + panics + "0 are in the table"},
 	} {
-		p := MakePlan(cfg, []ipvs.Service{{Key: key, Scheduler: "wlc", Destinations: tt.table}}, State{}, nil)
+		p := MakePlan(cfg, []ipvs.Service{{Key: key, Settings: ipvs.Settings{Scheduler: "wlc"}, Destinations: tt.table}}, State{}, nil)
 		var notes []string
 		for _, n := range p.Policy {
 			notes = append(notes, n.Note)

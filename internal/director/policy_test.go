@@ -19,12 +19,13 @@ import (
 func farm(weights []uint32, change func(*configs.VirtualServer)) *configs.Config {
 	vs := configs.VirtualServer{
 		Name: "web", Key: ipvs.Key{Address: netip.MustParseAddr("10.0.0.100"), Port: 80, Protocol: ipvs.TCP},
-		Scheduler: "wlc", Forward: ipvs.DR,
+		Settings: ipvs.Settings{Scheduler: "wlc"}, Forward: ipvs.DR,
 	}
 	for i, w := range weights {
 		name := string(rune('a' + i))
 		vs.RealServers = append(vs.RealServers, configs.RealServer{
-			Name: name, Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 80), Weight: w,
+			Forward: ipvs.DR,
+			Name:    name, Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 80), Weight: w,
 			Checks: []checker.Check{{Key: checker.Key{Service: "web", Server: name, Check: "tcp"}, Config: checker.Config{Kind: checker.TCP}}},
 		})
 	}
@@ -275,7 +276,7 @@ func TestRestartKeepsWhatTheTableSays(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := farm([]uint32{100, 100}, tt.change)
-			left := ipvs.Service{Key: cfg.VirtualServers[0].Key, Scheduler: "wlc"}
+			left := ipvs.Service{Key: cfg.VirtualServers[0].Key, Settings: ipvs.Settings{Scheduler: "wlc"}}
 			for word := range strings.FieldsSeq(tt.table) {
 				name, weight, _ := strings.Cut(word, ":")
 				d := ipvs.Destination{Address: sorryServer.Address, Forward: ipvs.NAT}

@@ -331,7 +331,7 @@ func TestServiceIsNotOursOnceItIsDeleted(t *testing.T) {
 		return nil
 	})
 	key := ipvs.Key{Address: netip.MustParseAddr("127.0.0.100"), Port: 81, Protocol: ipvs.TCP}
-	if err := s.table.Apply(t.Context(), ipvs.Op{Kind: ipvs.AddService, Service: key, Scheduler: "rr"}); err != nil {
+	if err := s.table.Apply(t.Context(), ipvs.Op{Kind: ipvs.AddService, Service: key, Settings: ipvs.Settings{Scheduler: "rr"}}); err != nil {
 		t.Fatal(err)
 	}
 	s.eventually(func() error { // until a reading has found it

@@ -59,7 +59,7 @@ func testStates(t *testing.T, table ipvs.Table) {
 
 func testScheduler(t *testing.T, table ipvs.Table, name string) {
 	key := Parse("-A -t 10.9.0.1:80 -s rr")[0].Key
-	err := table.Apply(t.Context(), ipvs.Op{Kind: ipvs.AddService, Service: key, Scheduler: name})
+	err := table.Apply(t.Context(), ipvs.Op{Kind: ipvs.AddService, Service: key, Settings: ipvs.Settings{Scheduler: name}})
 	if name == "twos" && errors.Is(err, syscall.ENOENT) && strings.Contains(err.Error(), "ip_vs_twos") {
 		return // a kernel that was built without it, and an error that says so
 	}
@@ -90,10 +90,10 @@ func testErrors(t *testing.T, newTable func(t *testing.T) ipvs.Table) {
 		op   ipvs.Op
 		want error
 	}{
-		{"add service that exists", ipvs.Op{Kind: ipvs.AddService, Service: key, Scheduler: "rr"}, syscall.EEXIST},
-		{"add service, no such scheduler", ipvs.Op{Kind: ipvs.AddService, Service: other, Scheduler: "best"}, syscall.ENOENT},
-		{"update service, no such scheduler", ipvs.Op{Kind: ipvs.UpdateService, Service: key, Scheduler: "best"}, syscall.ENOENT},
-		{"update service that is absent", ipvs.Op{Kind: ipvs.UpdateService, Service: other, Scheduler: "rr"}, syscall.ESRCH},
+		{"add service that exists", ipvs.Op{Kind: ipvs.AddService, Service: key, Settings: ipvs.Settings{Scheduler: "rr"}}, syscall.EEXIST},
+		{"add service, no such scheduler", ipvs.Op{Kind: ipvs.AddService, Service: other, Settings: ipvs.Settings{Scheduler: "best"}}, syscall.ENOENT},
+		{"update service, no such scheduler", ipvs.Op{Kind: ipvs.UpdateService, Service: key, Settings: ipvs.Settings{Scheduler: "best"}}, syscall.ENOENT},
+		{"update service that is absent", ipvs.Op{Kind: ipvs.UpdateService, Service: other, Settings: ipvs.Settings{Scheduler: "rr"}}, syscall.ESRCH},
 		{"delete service that is absent", ipvs.Op{Kind: ipvs.DeleteService, Service: other}, syscall.ESRCH},
 		{"add to absent service", ipvs.Op{Kind: ipvs.AddDestination, Service: other, Destination: there}, syscall.ESRCH},
 		{"update in absent service", ipvs.Op{Kind: ipvs.UpdateDestination, Service: other, Destination: there}, syscall.ESRCH},

@@ -165,7 +165,7 @@ func (f *Fake) Apply(ctx context.Context, op ipvs.Op) error {
 		if !slices.Contains(Schedulers, op.Scheduler) {
 			return syscall.ENOENT
 		}
-		s.Scheduler, s.Flags = op.Scheduler, op.Flags
+		s.Settings = op.Settings
 	case op.Kind == ipvs.DeleteService:
 		delete(f.table, op.Service)
 	default:
@@ -184,7 +184,7 @@ func (f *Fake) addService(op ipvs.Op) error {
 		f.table = make(map[ipvs.Key]*service)
 	}
 	f.table[op.Service] = &service{
-		Service:      ipvs.Service{Key: op.Service, Scheduler: op.Scheduler, Flags: op.Flags},
+		Service:      ipvs.Service{Key: op.Service, Settings: op.Settings},
 		destinations: make(map[netip.AddrPort]*destination),
 	}
 	return nil

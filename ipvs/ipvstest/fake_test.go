@@ -22,7 +22,7 @@ func TestFakeCountersOutliveUpdates(t *testing.T) {
 	}
 	counted := ipvs.Counters{Connections: 1 << 40}
 	for i, state := range states {
-		if _, err := ipvs.Reconcile(t.Context(), f, state, nil); err != nil {
+		if _, err := ipvs.Reconcile(t.Context(), f, ipvs.Goal{Services: state}); err != nil {
 			t.Fatal(err)
 		}
 		if i == 0 {
