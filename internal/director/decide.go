@@ -41,6 +41,15 @@ func (d *Director) decideAt() time.Time {
 	return d.deadline
 }
 
+// firstRoundDone decides on what every check has said at least once. Part of that may still wait in the inbox.
+func (d *Director) firstRoundDone(now time.Time) {
+	d.takeAll()
+	d.ready = true
+	d.log.Info("first round of checks done", "checks", len(d.targets))
+	d.decided = d.decided.settled()
+	d.decide(now)
+}
+
 // decide asks the policy, tells of what is new, and passes the wanted table on.
 func (d *Director) decide(now time.Time) {
 	want, next, deadline := desired(now, d.cfg, d.health, d.decided)

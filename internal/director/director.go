@@ -226,10 +226,7 @@ func (d *Director) loop(ctx context.Context) {
 			f()
 		case <-firstRound:
 			firstRound = nil
-			d.ready = true
-			d.log.Info("first round of checks done", "checks", len(d.targets))
-			d.decided = d.decided.settled()
-			d.decide(time.Now())
+			d.firstRoundDone(time.Now())
 		case <-timer.C:
 		case <-alive.C:
 			continue

@@ -4,6 +4,7 @@ package director
 
 import (
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -297,6 +298,27 @@ func TestRestartKeepsWhatTheTableSays(t *testing.T) {
 				t.Errorf("later %s, want %s", got, tt.later)
 			}
 		})
+	}
+}
+
+// The last result of the first round may wait in the inbox when the round is over: the weight that the last run left does
+// not give way to the configured one in between.
+func TestFirstRoundTakesEveryResult(t *testing.T) {
+	cfg := farm([]uint32{100}, func(vs *configs.VirtualServer) {
+		vs.RealServers[0].Checks[0].Config.DynamicWeight = true
+	})
+	vs := cfg.VirtualServers[0]
+	d := New(Options{Config: cfg, Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar)})
+	d.decided = leftBehind(time.Now(), cfg, []ipvs.Service{{Key: vs.Key, Destinations: []ipvs.Destination{
+		{Address: vs.RealServers[0].Address, Weight: 40},
+	}}})
+	d.applyChecks()
+	d.inbox.put(checker.Change{
+		Key: vs.RealServers[0].Checks[0].Key, Verdict: checker.Up, Weight: checker.Weight{Set: true, Value: 40},
+	})
+	d.firstRoundDone(time.Now())
+	if got := table(d.want); got != "1:40" {
+		t.Errorf("after the first round %s, want 1:40", got)
 	}
 }
 
