@@ -82,6 +82,13 @@ func (d *Director) newGoal() ipvs.Goal {
 	return ipvs.Goal{Services: d.want, Owned: d.ownedKeys(), Timeouts: d.cfg.Timeouts, ReportOnly: d.cfg.Director.ReportDrift}
 }
 
+// tellRest tells what is gathered, because nobody will ask later.
+func (d *Director) tellRest(now time.Time) {
+	d.services.close()
+	d.servers.close()
+	d.tellChanges(now, d.decided)
+}
+
 func (d *Director) ownedKeys() []ipvs.Key {
 	return slices.SortedFunc(maps.Keys(d.owned), ipvs.Key.Compare)
 }
@@ -99,6 +106,7 @@ func (d *Director) applyChecks() {
 			health[c.Key] = checker.Change{Key: c.Key, Verdict: checker.Up}
 		}
 	}
+	d.services.window, d.servers.window = windowOf(all), windowOf(all)
 	d.health, d.targets = health, make(map[checker.Key]netip.AddrPort, len(all))
 	for _, c := range all {
 		d.targets[c.Key] = c.Config.Target

@@ -217,6 +217,7 @@ func (d *Director) loop(ctx context.Context) {
 				d.ended = d.ended && r.instance.Status().HostError == "" // else something may be left
 			}
 			d.takeAll()
+			d.tellRest(time.Now())
 			d.save()
 			d.publish()
 			return

@@ -7,13 +7,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/holdfast-lb/holdfast/internal/notify"
 )
 
 const (
-	// newsWindow is how long changes are gathered once they come in numbers; newsAtOnce is how many of a kind are told at
-	// once in that time.
-	newsWindow = time.Second
+	// newsLeast and newsMost bound for how long changes are gathered once they come in numbers; newsAtOnce is how many of a
+	// kind are told at once in that time.
+	newsLeast  = time.Second
+	newsMost   = 10 * time.Second
 	newsAtOnce = 5
 	// newsNamed is how many services, and servers of each, a summary names.
 	newsNamed = 3
@@ -37,15 +39,28 @@ type change struct {
 }
 
 // news tells of the changes of one kind of object. A few are told at once; when they come in numbers, they are gathered,
-// and then those that have gone to the same state are one event: a thousand servers that fail in the same second are one
-// message, not a thousand. What has changed back meanwhile is none.
+// window by window until one has but a few, and then those that have gone to the same state are one event: a thousand
+// servers that fail in the same second are one message, not a thousand. What has changed back meanwhile is none.
 type news struct {
 	kind      string
+	window    time.Duration
 	told      map[object]string // the state of each that was told last
 	opened    time.Time         // when the window began
 	count     int               // of the events in it
 	gathering bool              // to its end
 }
+
+// windowOf is the longest interval of the checks: within that, all have found what has happened at one time.
+func windowOf(checks []checker.Check) time.Duration {
+	window := newsLeast
+	for _, c := range checks {
+		window = max(window, c.Config.Interval)
+	}
+	return min(window, newsMost)
+}
+
+// close ends the window: what was gathered is told when next asked.
+func (n *news) close() { n.opened = time.Time{} }
 
 // take returns what there is to tell of all objects, and when it has to be asked again; zero: when something changes. Of
 // an object that nothing was told of, such as after a start, the state before is taken as known.
@@ -62,15 +77,16 @@ func (n *news) take(now time.Time, states []change) (events []notify.Event, dead
 			list = append(list, c)
 		}
 	}
-	end := n.opened.Add(newsWindow)
+	end := n.opened.Add(n.window)
 	if n.gathering && now.Before(end) {
 		return nil, end
 	}
 	if !now.Before(end) {
 		n.opened, n.count = now, 0
 	}
+	few := n.count+len(list) <= newsAtOnce
 	switch {
-	case n.count+len(list) <= newsAtOnce:
+	case few:
 		for _, c := range list {
 			events = append(events, notify.Event{
 				Kind: n.kind, Name: c.String(), From: c.from, To: c.to, Reason: c.reason, Time: c.at,
@@ -78,16 +94,17 @@ func (n *news) take(now time.Time, states []change) (events []notify.Event, dead
 		}
 	case !n.gathering:
 		n.gathering, n.opened, n.count = true, now, 0
-		return nil, now.Add(newsWindow)
+		return nil, now.Add(n.window)
 	default:
 		events = n.summaries(now, list, states)
+		deadline = now.Add(n.window) // more may come
 	}
-	n.gathering = false
+	n.gathering = !few
 	n.count += len(events)
 	for _, c := range list {
 		n.told[c.object] = c.to
 	}
-	return events, time.Time{}
+	return events, deadline
 }
 
 // summaries makes one event of all changes to the same state.

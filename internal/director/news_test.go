@@ -3,11 +3,14 @@
 package director
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/holdfast-lb/holdfast/checker"
 )
 
 // states are servers 0 to n-1 of each service, all in one state but for those of down.
@@ -50,10 +53,12 @@ func TestNews(t *testing.T) {
 			{5 * time.Second, states(web, 1000, "up", below(1)), "web/s0 up-down", 0},
 			{5100 * time.Millisecond, states(web, 1000, "up", below(400)), "", 6100 * time.Millisecond},
 			{5200 * time.Millisecond, states(web, 1000, "up", below(900)), "", 6100 * time.Millisecond},
-			{6100 * time.Millisecond, states(web, 1000, "up", below(900)), "web/* up-down x899: 899 of 1000 of web (s1, s2, s3, …); web/s1: tcp: timeout", 0},
-			{6200 * time.Millisecond, states(web, 1000, "up", below(901)), "web/s900 up-down", 0},
-			{6300 * time.Millisecond, states(web, 1000, "up", below(1000)), "", 7300 * time.Millisecond},
-			{7300 * time.Millisecond, states(web, 1000, "up", below(1000)), "web/* up-down x99: 99 of 1000 of web (s901, s902, s903, …); web/s901: tcp: timeout", 0},
+			{6100 * time.Millisecond, states(web, 1000, "up", below(900)), "web/* up-down x899: 899 of 1000 of web (s1, s2, s3, …); web/s1: tcp: timeout", 7100 * time.Millisecond},
+			{6200 * time.Millisecond, states(web, 1000, "up", below(901)), "", 7100 * time.Millisecond},
+			{6300 * time.Millisecond, states(web, 1000, "up", below(1000)), "", 7100 * time.Millisecond},
+			{7100 * time.Millisecond, states(web, 1000, "up", below(1000)), "web/* up-down x100: 100 of 1000 of web (s900, s901, s902, …); web/s900: tcp: timeout", 8100 * time.Millisecond},
+			{8100 * time.Millisecond, states(web, 1000, "up", below(1000)), "", 0},
+			{8200 * time.Millisecond, states(web, 1000, "up", below(999)), "web/s999 down-up", 0},
 		}},
 		{"what has changed back is no news", []call{
 			{0, states(web, 10, "up", none), "", 0},
@@ -65,17 +70,17 @@ func TestNews(t *testing.T) {
 			{0, states(both, 4, "unknown", below(2)), "", time.Second},
 			{time.Second, states(both, 4, "unknown", below(2)),
 				"* unknown-down x4: 2 of 4 of web (s0, s1), 2 of 4 of dns (s0, s1); web/s0: tcp: timeout; " +
-					"* unknown-up x4: 2 of 4 of web (s2, s3), 2 of 4 of dns (s2, s3); web/s2: tcp: timeout", 0},
+					"* unknown-up x4: 2 of 4 of web (s2, s3), 2 of 4 of dns (s2, s3); web/s2: tcp: timeout", 2 * time.Second},
 		}},
 		{"of many services the first", []call{
 			{0, states(many, 2, "up", below(2)), "", time.Second},
 			{time.Second, states(many, 2, "up", below(2)),
-				"* up-down x10: 2 of 2 of a (s0, s1), 2 of 2 of b (s0, s1), 2 of 2 of c (s0, s1), and those of 2 more virtual servers; a/s0: tcp: timeout", 0},
+				"* up-down x10: 2 of 2 of a (s0, s1), 2 of 2 of b (s0, s1), 2 of 2 of c (s0, s1), and those of 2 more virtual servers; a/s0: tcp: timeout", 2 * time.Second},
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			n, begin := news{kind: "real_server"}, time.Unix(1000, 0)
+			n, begin := news{kind: "real_server", window: time.Second}, time.Unix(1000, 0)
 			for _, c := range tt.calls {
 				events, again := n.take(begin.Add(c.at), slices.Clone(c.states))
 				var got []string
@@ -100,16 +105,64 @@ func TestNews(t *testing.T) {
 }
 
 func TestNewsOfServices(t *testing.T) {
-	n, now := news{kind: "virtual_server"}, time.Unix(1000, 0)
+	n, now := news{kind: "virtual_server", window: newsLeast}, time.Unix(1000, 0)
 	var list []change
 	for i := range 7 {
 		list = append(list, change{object{service: fmt.Sprintf("v%d", i)}, "up", "down", "0 of 2 real servers up", now})
 	}
-	if events, again := n.take(now, list); len(events) > 0 || again != now.Add(newsWindow) {
+	if events, again := n.take(now, list); len(events) > 0 || again != now.Add(newsLeast) {
 		t.Fatalf("%v, %v", events, again)
 	}
-	events, _ := n.take(now.Add(newsWindow), list)
+	events, _ := n.take(now.Add(newsLeast), list)
 	if len(events) != 1 || events[0].Name != "*" || events[0].Reason != "7 of 7 (v0, v1, v2, …); v0: 0 of 2 real servers up" {
 		t.Errorf("got %+v", events)
+	}
+}
+
+func TestNewsWindow(t *testing.T) {
+	for _, tt := range []struct{ interval, want time.Duration }{
+		{0, time.Second}, {50 * time.Millisecond, time.Second}, {5 * time.Second, 5 * time.Second}, {time.Minute, 10 * time.Second},
+	} {
+		list := []checker.Check{{Config: checker.Config{Interval: tt.interval}}, {Config: checker.Config{Interval: time.Millisecond}}}
+		if got := windowOf(list); got != tt.want {
+			t.Errorf("%v: %v, want %v", tt.interval, got, tt.want)
+		}
+	}
+}
+
+// What is gathered when the director stops is told before it ends.
+func TestStopTellsWhatIsGathered(t *testing.T) {
+	s := newSite(t)
+	var more strings.Builder
+	more.WriteString("virtual_server \"farm\" {\n  address = \"127.0.0.100:81\"\n  check \"http\" {\n    interval = \"20s\"\n    path = \"/\"\n  }\n")
+	for i := range 20 {
+		fmt.Fprintf(&more, "  real_server \"s%d\" { address = \"127.1.0.%d:%d\" }\n", i, i+1, 1)
+	}
+	s.write(1, more.String()+"}\n")
+	d, stop := s.run()
+	s.eventually(func() error { // told is nothing but the first few
+		waits := false
+		_ = d.call(t.Context(), func() { waits = d.ready && d.servers.gathering })
+		if !waits {
+			return errors.New("nothing is gathered")
+		}
+		return nil
+	})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	for line := range strings.Lines(s.log.String()) {
+		if !strings.Contains(line, "real_server=farm/") && !strings.Contains(line, "real_server=*") || !strings.Contains(line, "to=down") {
+			continue
+		}
+		n := 1
+		if _, count, found := strings.Cut(line, " count="); found {
+			_, _ = fmt.Sscan(count, &n)
+		}
+		told += n
+	}
+	if told != 20 {
+		t.Errorf("%d servers are told to be down, want 20", told)
 	}
 }

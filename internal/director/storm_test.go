@@ -94,7 +94,7 @@ func TestAThousandServersDieInTheSameSecond(t *testing.T) {
 	})
 	told := strings.Count(s.log.String(), "from=up to=down")
 	t.Logf("%d events", told)
-	if most := 1 + newsAtOnce + int(took/newsWindow) + 2; told > most {
+	if most := 1 + newsAtOnce + int(took/newsLeast) + 2; told > most {
 		t.Errorf("%d events told of it, want at most %d", told, most)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -172,6 +173,9 @@ func environment(e Event) []string {
 		"HOLDFAST_REASON=" + e.Reason,
 		"HOLDFAST_TIME=" + e.Time.Format(time.RFC3339Nano),
 		"HOLDFAST_DIRECTOR=" + e.Director,
+	}
+	if e.Count > 0 {
+		env = append(env, "HOLDFAST_COUNT="+strconv.Itoa(e.Count))
 	}
 	for i, v := range env {
 		env[i] = strings.ReplaceAll(v, "\x00", "?") // execve(2) cannot carry it

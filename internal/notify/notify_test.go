@@ -373,13 +373,15 @@ func TestRealProgram(t *testing.T) {
 	stop := r.start(t)
 	r.Put(Event{
 		Kind: "virtual_router", Name: "web", From: "master", To: "init", Reason: "it\nstops\x00", Time: time.Unix(0, 5).UTC(), Director: "lb1",
+		Count: 3,
 	})
 	stop() // delivers it
 	got, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatalf("%v; log: %s", err, &r.log)
 	}
-	want := `{"kind":"virtual_router","name":"web","from":"master","to":"init","reason":"it\nstops\u0000","time":"1970-01-01T00:00:00.000000005Z","director":"lb1"}
+	want := `{"kind":"virtual_router","name":"web","from":"master","to":"init","reason":"it\nstops\u0000","time":"1970-01-01T00:00:00.000000005Z","director":"lb1","count":3}
+HOLDFAST_COUNT=3
 HOLDFAST_DIRECTOR=lb1
 HOLDFAST_EVENT=virtual_router
 HOLDFAST_FROM=master
