@@ -176,7 +176,6 @@ type Weight struct {
 // Status is the state of one check, for people and metrics.
 type Status struct {
 	Key      Key
-	Config   Config
 	Verdict  Verdict
 	Since    time.Time     // of the verdict
 	Last     time.Time     // of the last result; zero: none yet

@@ -104,10 +104,8 @@ func (m *member) describe(now time.Duration) string {
 }
 
 func (m *member) status(now time.Duration) Status {
-	c := m.entry.whole()
 	return Status{
 		Key:      m.key,
-		Config:   c,
 		Verdict:  m.tally.Verdict,
 		Since:    m.since,
 		Last:     m.last,
@@ -119,7 +117,7 @@ func (m *member) status(now time.Duration) Status {
 		Need:     max(1, m.tally.Need(now)),
 		Counts:   m.counts,
 		Weight:   m.weight,
-		Damped:   time.Duration(m.tally.Damped(now)) * retry(&c),
+		Damped:   time.Duration(m.tally.Damped(now)) * retry(m.entry.config),
 	}
 }
 

@@ -81,7 +81,7 @@ func TestLocalFaultHelper(t *testing.T) {
 		limit(1024)
 		got := make(chan string, 1)
 		s := NewSet(Options{OnResult: func(st Status, r Result) {
-			if st.Config.Kind == kind {
+			if st.Key.Check == kind.String() {
 				got <- fmt.Sprintf("%s %s %q %v", kind, st.Verdict, r.Reason, errors.Is(r.Err, ErrLocal))
 			}
 		}})
@@ -91,7 +91,7 @@ func TestLocalFaultHelper(t *testing.T) {
 		s.Apply([]Check{{Config: Config{Interval: time.Hour}}}) // of no kind, but once it has run, Run has its descriptors
 		<-s.FirstRound()
 		limit(3)
-		s.Apply([]Check{{Config: c}})
+		s.Apply([]Check{{Key: Key{Check: kind.String()}, Config: c}})
 		fmt.Println(<-got)
 		cancel()
 		<-ended

@@ -89,10 +89,14 @@ func TestTCPChurn(t *testing.T) {
 		}
 		in = append(in, Check{Key: Key{"web", fmt.Sprint("web", i), "tcp"}, Config: c})
 	}
+	targets := make(map[Key]netip.AddrPort)
+	for _, c := range in {
+		targets[c.Key] = c.Config.Target
+	}
 	results := make(chan error, 1)
 	s := NewSet(Options{OnResult: func(st Status, r Result) {
-		want := map[bool]string{true: "", false: reasonRefused}[st.Config.Target == up]
-		if st.Config.Target == hole {
+		want := map[bool]string{true: "", false: reasonRefused}[targets[st.Key] == up]
+		if targets[st.Key] == hole {
 			want = reasonTimeout
 		}
 		if r.Reason != want && !errors.Is(r.Err, ErrLocal) {
