@@ -16,16 +16,10 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclparse"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// Bounds of one file. The parser recurses over brackets and operators without a limit of its own, and an overflow of
-// the stack cannot be recovered from.
-const (
-	maxSize      = 16 << 20
-	maxNesting   = 100
-	maxOperators = 1000
-)
+// maxSize bounds one file.
+const maxSize = 16 << 20
 
 // Load reads the configuration at path: a file, or a folder whose *.hcl files are read in the order of their names. It
 // returns everything it found; the Config is nil if an error is among it.
@@ -127,7 +121,13 @@ func (l *loader) parse(name string, src []byte) {
 		l.fail(name, "File too large", fmt.Errorf("a file may have %d MiB; a folder may hold several", maxSize>>20))
 		return
 	}
-	if at, ok := tooDeep(name, src); ok {
+	if body := parsePieces(name, src, minPiece); body != nil {
+		file := &hcl.File{Body: body, Bytes: src}
+		l.parser.AddFile(name, file)
+		l.bodies = append(l.bodies, file)
+		return
+	}
+	if at, deep := tooDeep(name, src, hcl.InitialPos); deep {
 		l.diags = append(l.diags, &hcl.Diagnostic{
 			Severity: hcl.DiagError, Summary: "Nested too deeply",
 			Detail:  "No configuration needs that many brackets or operators.",
@@ -164,34 +164,6 @@ var (
 	trailingNumber = regexp.MustCompile(`[0-9.]+$`)
 	leadingUnit    = regexp.MustCompile(`^(ns|us|ms|s|m|h)\b`)
 )
-
-// tooDeep returns the token at which a file exceeds what the parser can take.
-func tooDeep(name string, src []byte) (hcl.Range, bool) {
-	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
-	depth, operators := 0, 0
-	for _, t := range tokens {
-		switch t.Type {
-		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
-			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp:
-			depth++
-		case hclsyntax.TokenTemplateControl: // nests up to its %{ endif }, which is one more
-			depth++
-			operators++
-		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
-			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
-			depth = max(0, depth-1)
-		case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenPlus, hclsyntax.TokenStar, hclsyntax.TokenSlash,
-			hclsyntax.TokenPercent, hclsyntax.TokenQuestion, hclsyntax.TokenAnd, hclsyntax.TokenOr,
-			hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq,
-			hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenDot:
-			operators++
-		}
-		if depth > maxNesting || operators > maxOperators {
-			return t.Range, true
-		}
-	}
-	return hcl.Range{}, false
-}
 
 // build decodes and builds what was parsed. After an error of syntax it does not look further: what follows from a
 // half-read file misleads.
