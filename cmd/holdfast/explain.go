@@ -275,7 +275,7 @@ func (e explanation) writeAddresses(w io.Writer) {
 	write(e.ExcludedAddresses, ", not carried in adverts")
 }
 
-// printable is a line of a program's output without what could steer a terminal.
+// printable is a line that a program or a server has written, without what could steer a terminal.
 func printable(line string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {

@@ -187,6 +187,10 @@ func progress(c director.CheckStatus) string {
 		return fmt.Sprintf("%d %s in a row", n, what)
 	}
 	switch {
+	case c.Run == 0 && c.State == "up":
+		return fmt.Sprintf("no result yet: down after %s", run(c.Fall, "failure"))
+	case c.Run == 0 && c.State == "down":
+		return fmt.Sprintf("no result yet: up after %s", run(c.Need, "pass"))
 	case c.Run == 0:
 		return "no result yet: the first one decides"
 	case c.State == "up" && c.Passing:

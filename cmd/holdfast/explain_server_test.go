@@ -66,6 +66,13 @@ func TestExplainServer(t *testing.T) {
 			rs.State, rs.Reason, rs.InTable, rs.EffectiveWeight = "unknown", "not checked yet", false, 0
 			*c = director.CheckStatus{Name: "live", Kind: "tcp", Target: "10.0.0.21:80", State: "unknown", Rise: 2, Need: 2, Fall: 3, IntervalSeconds: 2, TimeoutSeconds: 1}
 		},
+		"restarted": func(_ *director.VirtualServerStatus, rs *director.RealServerStatus, c *director.CheckStatus) {
+			c.Last, c.Run, c.Passing, c.Passed, c.Local = time.Time{}, 0, false, 0, 0
+		},
+		"hostile": func(_ *director.VirtualServerStatus, rs *director.RealServerStatus, c *director.CheckStatus) {
+			down(rs, c)
+			rs.Reason, c.Error = "http: \x1b[2J\tup\nweb9 up (3 in a row)", "\x1b[2J\tup\nweb9 up"
+		},
 		"raised": func(_ *director.VirtualServerStatus, rs *director.RealServerStatus, c *director.CheckStatus) {
 			rs.DynamicWeight, rs.SlowStartSince, rs.SlowStartSeconds, rs.EffectiveWeight = weight(40), ago(12*time.Second), 30, 16
 			c.Name, c.Kind, c.Weight = "db", "exec", weight(40)

@@ -73,8 +73,8 @@ func TestExplainRouter(t *testing.T) {
 			vr.Reason = "10.0.0.2 is master with priority 90 against 100, and preempt is off"
 		},
 		"unready": func(_ *director.Status, vr *director.VirtualRouterStatus) {
-			vr.Unready, vr.Peers[0].Priority = "no real server is up", 90
-			vr.Reason = "10.0.0.2 is master with priority 90 against 100, and here no real server is up"
+			vr.Unready, vr.Peers[0].Priority = "virtual_server web is below its quorum", 90
+			vr.Reason = "10.0.0.2 is master with priority 90 against 100, and here virtual_server web is below its quorum"
 		},
 		"delay": func(_ *director.Status, vr *director.VirtualRouterStatus) {
 			vr.PreemptDelaySeconds, vr.Peers[0].Priority = 30, 90

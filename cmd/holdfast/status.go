@@ -187,7 +187,7 @@ func since(now time.Time, rs director.RealServerStatus) string {
 		}
 	}
 	if reason != "" {
-		text += ": " + reason
+		text += ": " + printable(reason)
 	}
 	return text
 }
