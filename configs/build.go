@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -18,16 +19,19 @@ type builder struct {
 	raw     rawConfig
 	cfg     *Config
 	diags   hcl.Diagnostics
-	first   map[string]hcl.Range  // where what must be unique was given first
+	first   map[use]hcl.Range     // where what must be unique was given first
 	carried map[netip.Addr]string // virtual address -> its virtual router
 	member  map[string]string     // virtual router -> its sync group
 	weights map[string][]weight   // virtual router -> what changes its priority
 	paired  bool                  // it is compared with another director's, which tells more of the weights
 }
 
+// use is a use of a value that must be unique within a scope.
+type use struct{ what, scope, value string }
+
 func newBuilder() *builder {
 	return &builder{
-		cfg: &Config{}, first: map[string]hcl.Range{}, carried: map[netip.Addr]string{}, member: map[string]string{},
+		cfg: &Config{}, first: map[use]hcl.Range{}, carried: map[netip.Addr]string{}, member: map[string]string{},
 		weights: map[string][]weight{},
 	}
 }
@@ -69,7 +73,7 @@ func (b *builder) require(block hcl.Range, name string, a *hcl.Attribute) {
 
 // unique reports the second use of a value within a scope, and where the first one is.
 func (b *builder) unique(what, scope, value string, at hcl.Range) {
-	key := what + "\x00" + scope + "\x00" + value
+	key := use{what, scope, value}
 	first, used := b.first[key]
 	if !used {
 		b.first[key] = at
@@ -84,7 +88,7 @@ func (b *builder) name(what, scope, name string, at hcl.Range) {
 		b.invalid("name", at, err)
 		return
 	}
-	b.unique(what+" name", scope, fmt.Sprintf("%q", name), at)
+	b.unique(what+" name", scope, strconv.Quote(name), at)
 }
 
 var levels = []choice[slog.Level]{
