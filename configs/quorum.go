@@ -67,6 +67,9 @@ func (b *builder) lintService(raw *rawVirtualServer, s VirtualServer) {
 			"While one of %d real servers is down, %d %% are up, fewer than %d %%: all get traffic, so that none is ever taken out. "+
 				"Write %d or less.", n, up, s.PanicThreshold, up))
 	}
+	if raw.SorryServer != nil && s.PanicThreshold > 0 && checked {
+		b.sorryBeforePanic(raw.SorryServer, s)
+	}
 	raisable := slices.ContainsFunc(s.RealServers, func(r RealServer) bool { return r.Weight > 1 || weighed(r) && r.Weight > 0 })
 	switch {
 	case s.SlowStart == 0:
@@ -75,6 +78,29 @@ func (b *builder) lintService(raw *rawVirtualServer, s VirtualServer) {
 	case !raisable:
 		b.warn(raw.SlowStart.Expr.Range(), noEffect,
 			"A weight is raised in steps from 1, and no real server has more: multiply all weights, by 10 for example.")
+	}
+}
+
+// sorryBeforePanic reports a sorry server that no verdict of the checks brings in: when the quorum is lost, so few are up
+// that it is a panic already.
+func (b *builder) sorryBeforePanic(raw *rawSorryServer, s VirtualServer) {
+	if slices.ContainsFunc(s.RealServers, weighed) {
+		return // one that is up and asks for weight 0 does not count for the quorum
+	}
+	var weights []uint32
+	for _, r := range s.RealServers {
+		weights = append(weights, r.Weight)
+	}
+	slices.Sort(weights)
+	var least uint32 // weight that is up while it is no panic
+	for _, w := range weights[:(s.PanicThreshold*len(weights)+99)/100] {
+		least += w
+	}
+	if least >= s.Quorum.Weight {
+		b.warn(raw.Range, noEffect, fmt.Sprintf(
+			"While no fewer than %d %% of %d real servers are up, a quorum of %d is met, and with fewer all of them get traffic "+
+				"(panic_threshold). Write a quorum weight above %d, or no panic_threshold.",
+			s.PanicThreshold, len(weights), s.Quorum.Weight, least))
 	}
 }
 

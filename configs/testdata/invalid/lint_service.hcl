@@ -34,6 +34,48 @@ virtual_server "two" {
     address = "10.0.0.22"
   }
 }
+virtual_server "never_sorry" {
+  address         = "10.0.0.100:88"
+  panic_threshold = 50
+  /* warning: No effect: While no fewer than 50 % of 3 real servers are up, a quorum of 2 is met, and with fewer all of them get traffic (panic_threshold). Write a quorum weight above 3, or no panic_threshold. */ sorry_server {
+    address = "10.0.0.30:80"
+  }
+  quorum {
+    weight = 2
+  }
+  check "tcp" {}
+  real_server "web1" {
+    address = "10.0.0.21"
+  }
+  real_server "web2" {
+    address = "10.0.0.22"
+    weight  = 2
+  }
+  real_server "web3" {
+    address = "10.0.0.23"
+    weight  = 5
+  }
+}
+virtual_server "sorry" {
+  address         = "10.0.0.100:89"
+  panic_threshold = 50
+  sorry_server {
+    address = "10.0.0.30:80"
+  }
+  quorum {
+    weight = 3
+  }
+  check "tcp" {}
+  real_server "web1" {
+    address = "10.0.0.21"
+  }
+  real_server "web2" {
+    address = "10.0.0.22"
+  }
+  real_server "web3" {
+    address = "10.0.0.23"
+  }
+}
 virtual_server "flat" {
   address    = "10.0.0.100:87"
   slow_start = /* warning: No effect: A weight is raised in steps from 1, and no real server has more: multiply all weights, by 10 for example. */ "30s"
