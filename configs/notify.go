@@ -11,7 +11,7 @@ import (
 )
 
 // eventKinds are the kinds of events that a notify block may ask for.
-var eventKinds = []string{"virtual_router", "real_server", "virtual_server", "reload"}
+var eventKinds = []string{"virtual_router", "virtual_address", "real_server", "virtual_server", "reload"}
 
 func (b *builder) notify(raw *rawNotify) notify.Config {
 	found := len(b.diags)

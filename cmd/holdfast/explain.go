@@ -202,6 +202,9 @@ func (e explanation) text(now time.Time, p palette) string {
 	fmt.Fprintf(&b, "  master-down interval %s\n  fired late by at most %s\n", seconds(e.MasterDownSeconds), seconds(e.LatenessWorstSeconds))
 	e.writeAdverts(&b, now)
 	e.writeAddresses(&b)
+	for _, c := range e.Contested {
+		problem(&b, fmt.Sprintf("%s contested for %s", c.Address, age(now, c.Since)), c.Reason)
+	}
 	return b.String()
 }
 

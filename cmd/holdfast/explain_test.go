@@ -30,7 +30,8 @@ func pairStatus() director.Status {
 		Name: "web", State: "backup", Since: ago(46 * time.Second), Reason: "10.0.0.2 has priority 150 against 100",
 		ID: 51, Interface: "eth0", Version: 3, Priority: 100, EffectivePriority: 100, Preempt: true, Master: "10.0.0.2", Source: "10.0.0.3",
 		Parts:     []director.PartStatus{},
-		Addresses: []string{"10.0.0.100/32"}, ExcludedAddresses: []string{}, HeldAddresses: []string{}, Peers: []director.PeerStatus{peer},
+		Addresses: []string{"10.0.0.100/32"}, ExcludedAddresses: []string{}, HeldAddresses: []string{},
+		Contested: []director.ContestedStatus{}, Peers: []director.PeerStatus{peer},
 		AdvertiseIntervalSeconds: 1, MasterIntervalSeconds: .5, MasterDownSeconds: 1.80469, LatenessWorstSeconds: .00104,
 		AdvertsSent: 3, AdvertsReceived: 92, AdvertsRefused: map[string]uint64{},
 	}
@@ -95,6 +96,11 @@ func TestExplainRouter(t *testing.T) {
 			vr.HeldAddresses = []string{"10.0.0.100/32", "2001:db8::1/128"}
 			vr.Error = "add address 10.0.0.101/32 dev eth0: permission denied"
 			vr.AdvertsRefused = map[string]uint64{"ttl": 2, "checksum": 1}
+			vr.Contested = []director.ContestedStatus{{
+				Address: netip.MustParseAddr("10.0.0.100"), Since: ago(time.Hour), Last: ago(10 * time.Second),
+				By:     []director.AnswerStatus{{MAC: "02:68:66:00:01:03", Interface: "eth0", Address: "10.0.0.11"}},
+				Reason: "others answer ARP for it: 02:68:66:00:01:03 (web/web1 10.0.0.11) on eth0: set arp_ignore = 1 and arp_announce = 2 on the real server",
+			}}
 		},
 	}
 	for name, change := range cases {

@@ -53,8 +53,9 @@ func runDirector(ctx context.Context, g *globals) error {
 	defer network.Close()
 	version := builtVersion()
 	d := director.New(director.Options{
-		Config: cfg, Socket: g.socket, Log: log.Logger, Level: log.Level, Host: network, Virtual: network.IsVirtual, Dial: network.Dial, OpenTable: openTable,
-		Version: director.Version{Version: version.Version, Revision: version.Revision, Go: version.Go},
+		Config: cfg, Socket: g.socket, Log: log.Logger, Level: log.Level, Host: network, Virtual: network.IsVirtual, Dial: network.Dial, WhoHas: network.WhoHas,
+		OpenTable: openTable,
+		Version:   director.Version{Version: version.Version, Revision: version.Revision, Go: version.Go},
 	})
 	return runUntilSignal(ctx, d, network)
 }

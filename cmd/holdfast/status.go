@@ -70,6 +70,13 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 			fmt.Fprintf(&b, "  peer %s: priority %d, last heard %s ago%s\n", peer.Address, peer.Priority, age(now, peer.LastSeen), differs(peer))
 		}
 		problem(&b, "addresses", vr.Error)
+		for _, c := range vr.Contested {
+			who := fmt.Sprintf("%d others answer", len(c.By))
+			if len(c.By) == 1 {
+				who = c.By[0].MAC + " answers"
+			}
+			problem(&b, fmt.Sprintf("%s contested for %s", c.Address, age(now, c.Since)), who+" ARP for it")
+		}
 	}
 	for _, vs := range s.VirtualServers {
 		fmt.Fprintf(&b, "\nvirtual_server %s: %s, %s/%s, %s, %s\n", vs.Name, p.state(vs.State), vs.Address, vs.Protocol, vs.Scheduler, vs.Forward)

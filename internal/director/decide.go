@@ -71,10 +71,11 @@ func (d *Director) tellChanges(now time.Time, next decisions) {
 	services, servers := changesOf(d.cfg, d.decided, next)
 	list, serversAt := d.servers.take(now, servers)
 	more, servicesAt := d.services.take(now, services)
-	for _, e := range append(list, more...) {
+	contested, addressesAt := d.addresses.take(now, d.addressChanges())
+	for _, e := range slices.Concat(list, more, contested) {
 		d.emit(e)
 	}
-	d.tellAt = earlier(serversAt, servicesAt)
+	d.tellAt = earlier(earlier(serversAt, servicesAt), addressesAt)
 }
 
 // newGoal is what the reconciler is to keep.

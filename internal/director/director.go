@@ -34,6 +34,8 @@ type Options struct {
 	// Virtual reports an address that a virtual router of this process has installed; nil: none is known.
 	Virtual func(netip.Addr) bool
 	Dial    func(vrrp.Config) (vrrp.Conn, error)
+	// WhoHas asks others on a device's network for IPv4 addresses, and waits for their answers; nil: nobody is asked.
+	WhoHas func(ctx context.Context, device string, addresses []netip.Addr) ([]vrrp.Answer, error)
 	// OpenTable opens the kernel's IPVS table.
 	OpenTable func(context.Context) (ipvs.Table, error)
 	Version   Version
@@ -48,20 +50,21 @@ type Version struct {
 
 // Director keeps the configured virtual routers, checks and services going.
 type Director struct {
-	o        Options
-	log      *slog.Logger
-	inbox    *inbox
-	calls    chan func()
-	checks   *checker.Set
-	trackers *track.Set
-	notifier *notify.Notifier
-	table    *ipvs.Reconciler
-	states   chan State // mailbox of 1 to the goroutine that writes the state file
-	metrics  *metrics
-	web      *web
-	beat     atomic.Int64         // when the loop was last seen alive, in nanoseconds of the wall clock
-	view     atomic.Pointer[view] // what readers may see
-	reload   sync.Mutex           // one at a time, so that the newest file is the one in force
+	o         Options
+	log       *slog.Logger
+	inbox     *inbox
+	calls     chan func()
+	newMaster chan struct{} // of size 1: a router has become master, and its addresses are to be asked for
+	checks    *checker.Set
+	trackers  *track.Set
+	notifier  *notify.Notifier
+	table     *ipvs.Reconciler
+	states    chan State // mailbox of 1 to the goroutine that writes the state file
+	metrics   *metrics
+	web       *web
+	beat      atomic.Int64         // when the loop was last seen alive, in nanoseconds of the wall clock
+	view      atomic.Pointer[view] // what readers may see
+	reload    sync.Mutex           // one at a time, so that the newest file is the one in force
 
 	// Owned by the loop.
 	cfg       *configs.Config
@@ -83,7 +86,9 @@ type Director struct {
 	deadline  time.Time // to decide again even if nothing changes; zero: none
 	services  news
 	servers   news
-	tellAt    time.Time // when there is more of them to tell; zero: nothing waits
+	addresses news
+	contested map[string][]contested // by virtual router; the slices are replaced, never changed
+	tellAt    time.Time              // when there is more of them to tell; zero: nothing waits
 	want      []ipvs.Service
 	goal      uint64            // the reconciler's number of want
 	owned     map[ipvs.Key]bool // in the configuration, or perhaps still in the table
@@ -112,17 +117,19 @@ type view struct {
 
 // routerView is what readers may see of a virtual router.
 type routerView struct {
-	instance *vrrp.Instance
-	late     *lateness
+	instance  *vrrp.Instance
+	late      *lateness
+	contested []contested
 }
 
 // New returns a director that is not running. It reads the state that the last run left; nothing is changed before Run.
 func New(o Options) *Director {
 	d := &Director{
-		o: o, log: o.Log, inbox: newInbox(), calls: make(chan func()), states: make(chan State, 1),
+		o: o, log: o.Log, inbox: newInbox(), calls: make(chan func()), newMaster: make(chan struct{}, 1), states: make(chan State, 1),
 		cfg: o.Config, started: time.Now(), routers: make(map[string]*router), roles: make(map[string]vrrp.State),
 		health: make(map[checker.Key]checker.Change), owned: make(map[ipvs.Key]bool),
-		services: news{kind: "virtual_server"}, servers: news{kind: "real_server"},
+		services: news{kind: "virtual_server"}, servers: news{kind: "real_server"}, addresses: news{kind: "virtual_address"},
+		contested: make(map[string][]contested),
 	}
 	d.loaded = d.started
 	d.override(d.cfg)
@@ -188,6 +195,7 @@ func (d *Director) Run(outer context.Context) error {
 	defer d.o.Host.Watch(d.checks.AddressesChanged)()
 	start(d.checks.Run)
 	start(d.table.Run)
+	wg.Go(func() { d.watchAddresses(inner) })
 	wg.Go(func() { serveControl(inner, d, control) })
 	wg.Go(func() { d.web.run(inner) })
 	d.loop(ctx)
@@ -269,6 +277,8 @@ func (d *Director) takeAll() {
 		case ipvs.Report:
 			d.reported(m)
 			other = true
+		case strangers:
+			d.heardStrangers(m)
 		}
 	}
 	if tracked {
@@ -288,6 +298,15 @@ func (d *Director) transition(t vrrp.Transition) {
 	d.emit(notify.Event{
 		Kind: "virtual_router", Name: t.Router, From: t.From.String(), To: t.To.String(), Reason: t.Reason, Time: t.At,
 	})
+	if t.To == vrrp.Master {
+		select {
+		case d.newMaster <- struct{}{}:
+		default:
+		}
+	} else if len(d.contested[t.Router]) > 0 {
+		delete(d.contested, t.Router)
+		d.tellChanges(time.Now(), d.decided)
+	}
 }
 
 // reported notes what the reconciler found. Where nothing can be balanced, the routers of our services are in fault.
@@ -343,7 +362,7 @@ func (d *Director) publish() {
 	}
 	for _, vr := range d.cfg.VirtualRouters {
 		if r := d.routers[vr.Name]; r != nil {
-			v.routers = append(v.routers, routerView{r.instance, r.late})
+			v.routers = append(v.routers, routerView{r.instance, r.late, d.contested[vr.Name]})
 		}
 	}
 	d.view.Store(v)

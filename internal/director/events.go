@@ -13,7 +13,7 @@ import (
 // emit tells of a change of state, once: to the log and to the notify blocks. Bad news is a warning.
 func (d *Director) emit(e notify.Event) {
 	level := slog.LevelInfo
-	if e.To == "fault" || e.To == "down" || e.To == "failed" || e.To == statePanic {
+	if e.To == "fault" || e.To == "down" || e.To == "failed" || e.To == statePanic || e.To == stateContested {
 		level = slog.LevelWarn
 	}
 	attrs := []any{e.Kind, e.Name, "from", e.From, "to", e.To, "reason", e.Reason}

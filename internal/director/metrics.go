@@ -20,6 +20,7 @@ import (
 type metrics struct {
 	registry    *prometheus.Registry
 	transitions *prometheus.CounterVec
+	foreign     *prometheus.CounterVec
 	operations  *prometheus.CounterVec
 	drift       *prometheus.CounterVec
 	reconcile   prometheus.Histogram
@@ -37,6 +38,10 @@ func newMetrics(d *Director) *metrics {
 		transitions: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_virtual_router_transitions_total", Help: "Changes of state of a virtual router, by the new state.",
 		}, []string{"virtual_router", "to"}),
+		foreign: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_virtual_router_foreign_answers_total",
+			Help: "Answers to ARP probes for the virtual addresses of a master by hosts that are no director.",
+		}, []string{"virtual_router"}),
 		operations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_ipvs_operations_total", Help: "Operations on the kernel's IPVS table.",
 		}, []string{"op", "result"}),
@@ -60,7 +65,7 @@ func newMetrics(d *Director) *metrics {
 			Name: "holdfast_config_last_reload_success_timestamp_seconds", Help: "When a configuration was taken last.",
 		}),
 	}
-	m.registry.MustRegister(m.transitions, m.operations, m.drift, m.reconcile, m.check, m.checkLate, m.late, m.notify, m.reloadOK, m.reloadTime,
+	m.registry.MustRegister(m.transitions, m.foreign, m.operations, m.drift, m.reconcile, m.check, m.checkLate, m.late, m.notify, m.reloadOK, m.reloadTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), stateCollector{d})
 	for _, k := range ipvs.Kinds() { // zeros from the start
 		m.operations.WithLabelValues(label(k), "done")
@@ -124,6 +129,7 @@ func (m *metrics) forget(router string) {
 	gone := prometheus.Labels{"virtual_router": router}
 	m.transitions.DeletePartialMatch(gone)
 	m.late.DeletePartialMatch(gone)
+	m.foreign.DeletePartialMatch(gone)
 }
 
 // gauge describes one metric that is collected.
@@ -162,6 +168,8 @@ var (
 	routerOther     = described(isCounter, "virtual_router_other_master_seen_total", "Adverts heard while master.", "virtual_router")
 	routerAddresses = described(isCounter, "virtual_router_other_addresses_total", "Valid adverts with another list of addresses than ours.", "virtual_router")
 	routerRestored  = described(isCounter, "virtual_router_addresses_restored_total", "Addresses put back after someone else removed them.", "virtual_router")
+
+	routerContested = described(isGauge, "virtual_router_contested_addresses", "Virtual addresses of a master that hosts answer ARP for which are no director.", "virtual_router")
 
 	checkUp      = described(isGauge, "check_up", "1 if the check's verdict is up.", "virtual_server", "real_server", "check")
 	checkResults = described(isCounter, "check_results_total", "Results: passed, failed, or local: it could not run here.", "virtual_server", "real_server", "check", "result")
@@ -202,7 +210,9 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 	configInfo.send(ch, 1, v.config.Hash)
 	foreignServices.send(ch, float64(v.report.Foreign))
 	for _, r := range v.routers {
-		collectRouter(ch, r.instance.Status())
+		s := r.instance.Status()
+		collectRouter(ch, s)
+		routerContested.send(ch, float64(len(r.contested)), s.Name)
 	}
 	for _, s := range c.d.checks.Snapshot() {
 		k := s.Key

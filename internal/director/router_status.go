@@ -33,7 +33,9 @@ type VirtualRouterStatus struct {
 	ExcludedAddresses []string     `json:"excluded_addresses"` // moved with the others, not carried in adverts
 	HeldAddresses     []string     `json:"held_addresses"`     // those that are on this host now
 	Error             string       `json:"error"`              // of the last attempt on the addresses
-	Peers             []PeerStatus `json:"peers"`
+	// Contested are those addresses of a master that others answer ARP for.
+	Contested []ContestedStatus `json:"contested_addresses"`
+	Peers     []PeerStatus      `json:"peers"`
 
 	PreemptDelaySeconds      float64 `json:"preempt_delay_seconds"`
 	AdvertiseIntervalSeconds float64 `json:"advertise_interval_seconds"` // our own

@@ -110,6 +110,7 @@ type site struct {
 	path    string
 	table   *ipvstest.Fake
 	open    func(context.Context) (ipvs.Table, error)
+	whoHas  func(context.Context, string, []netip.Addr) ([]vrrp.Answer, error) // nil: nobody is asked
 	host    *host
 	servers [2]*backend
 	client  Client
@@ -286,7 +287,7 @@ func (s *site) run() (d *Director, stop func() error) {
 	}
 	log := NewLog(&s.log, "text", false)
 	d = New(Options{
-		Config: cfg, Log: log.Logger, Level: log.Level, Host: s.host, Dial: dialSilence, OpenTable: s.open,
+		Config: cfg, Log: log.Logger, Level: log.Level, Host: s.host, Dial: dialSilence, OpenTable: s.open, WhoHas: s.whoHas,
 		Version: Version{Version: "v0.0.0", Go: "go"},
 	})
 	ctx, cancel := context.WithCancel(s.t.Context())

@@ -25,7 +25,7 @@ type Config struct {
 
 // Event is one change of state. Its JSON is what a program gets on stdin and a webhook as body.
 type Event struct {
-	Kind     string    `json:"kind"` // virtual_router, real_server, virtual_server, reload
+	Kind     string    `json:"kind"` // virtual_router, virtual_address, real_server, virtual_server, reload
 	Name     string    `json:"name"`
 	From     string    `json:"from"`
 	To       string    `json:"to"`
