@@ -29,8 +29,8 @@ const lastWord = maxLate / 5
 type programs struct {
 	run func(context.Context, command.Command) (command.Result, error) // of a test; nil: the real one
 
-	mu      sync.Mutex
-	running map[Key]struct{}
+	mu    sync.Mutex
+	stuck map[Key]int // runs that were killed and have not ended
 }
 
 // newExec prepares the check of that key, which is told to the program in its environment.
@@ -50,20 +50,19 @@ func (p *programs) newExec(k Key, c *Config) (Probe, error) {
 }
 
 func (p *programs) probe(ctx context.Context, k Key, cmd command.Command, dynamic bool) Result {
-	if !p.begin(k) {
+	if p.isStuck(k) {
 		return failure(reasonTimeout, fmt.Errorf("run %s: the run before was killed and has not ended", cmd.Args[0]))
 	}
 	type outcome struct {
 		command.Result
 		err error
 	}
+	run := p.run
+	if run == nil {
+		run = func(ctx context.Context, c command.Command) (command.Result, error) { return c.Run(ctx) }
+	}
 	ended := make(chan outcome, 1)
 	go func() { // waited for, unless it cannot be
-		defer p.end(k)
-		run := p.run
-		if run == nil {
-			run = func(ctx context.Context, c command.Command) (command.Result, error) { return c.Run(ctx) }
-		}
 		r, err := run(ctx, cmd)
 		ended <- outcome{r, err}
 	}()
@@ -75,28 +74,34 @@ func (p *programs) probe(ctx context.Context, k Key, cmd command.Command, dynami
 		case <-done:
 			done, late = nil, time.After(lastWord)
 		case <-late:
+			p.count(k, 1)
+			go func() {
+				<-ended
+				p.count(k, -1)
+			}()
 			return failure(reasonTimeout, fmt.Errorf("run %s: killed: %w", cmd.Args[0], ctx.Err()))
 		}
 	}
 }
 
-func (p *programs) begin(k Key) bool {
+// isStuck reports a run that was killed and has not ended. One that still has its time is none: a reload has changed its
+// check, and the new one does not wait for it.
+func (p *programs) isStuck(k Key) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.running[k]; ok {
-		return false
-	}
-	if p.running == nil {
-		p.running = make(map[Key]struct{})
-	}
-	p.running[k] = struct{}{}
-	return true
+	return p.stuck[k] > 0
 }
 
-func (p *programs) end(k Key) {
+// count adds to the runs that are stuck.
+func (p *programs) count(k Key, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.running, k)
+	if p.stuck == nil {
+		p.stuck = make(map[Key]int)
+	}
+	if p.stuck[k] += n; p.stuck[k] == 0 {
+		delete(p.stuck, k)
+	}
 }
 
 // judgeExit is the result of a program that has ended: 0 passes, 1 fails, and 2 to 255 fail, or with dynamic pass and

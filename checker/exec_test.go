@@ -113,10 +113,7 @@ func TestExecCannotBeKilled(t *testing.T) {
 		t.Errorf("got %d runs, want one for each check", n)
 	}
 	close(release)
-	for !p.begin(k) { // until the first has ended
-		time.Sleep(time.Millisecond)
-	}
-	p.end(k)
+	eventually(t, func() bool { return !p.isStuck(k) })
 	wantResult(t, probe(t.Context()), "", "")
 }
 
@@ -146,4 +143,36 @@ func TestExecIsNotShared(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A reload that changes a check while its program runs does not hold that run against the new check.
+func TestExecReloadWhileRunning(t *testing.T) {
+	dir := t.TempDir()
+	c := execConfig("/bin/sh", "-c", "echo >>"+dir+"/started; while ! test -e "+dir+"/go; do sleep 0.01; done")
+	c.Interval, c.Timeout, c.Rise, c.Fall = time.Hour, time.Minute, 1, 1
+	got := make(chan Status, 1)
+	s := NewSet(Options{OnResult: func(st Status, _ Result) { got <- st }})
+	k := Key{"web", "web1", "exec"}
+	s.Apply([]Check{{Key: k, Config: c}})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	running := func(n int) {
+		eventually(t, func() bool {
+			b, _ := os.ReadFile(filepath.Join(dir, "started"))
+			return len(b) == n || len(got) > 0
+		})
+	}
+	running(1)
+	c.Rise = 2
+	s.Apply([]Check{{Key: k, Config: c}})
+	running(2)
+	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if st := <-got; st.Verdict != Up {
+		t.Errorf("got %s: %s", st.Verdict, st.Detail)
+	}
+	cancel()
+	<-ended
 }
