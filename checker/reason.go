@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -87,8 +89,18 @@ func judgeLate(res Result, late time.Duration) Result {
 }
 
 func failure(reason string, err error) Result {
-	detail := err.Error()
-	return Result{Err: err, Reason: reason, Detail: detail[:min(len(detail), maxDetail)]}
+	return Result{Err: err, Reason: reason, Detail: detailOf(err.Error())}
+}
+
+// detailOf is what a server says, fit for a log: bounded, and without what moves a cursor.
+func detailOf(s string) string {
+	s = strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s), "?")
+	return strings.ToValidUTF8(s[:min(len(s), maxDetail)], "")
 }
 
 // explain finds the reason of a network error and whether its cause is this host. A route that is missing is both: the

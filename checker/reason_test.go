@@ -4,10 +4,12 @@ package checker
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -29,6 +31,9 @@ func TestFault(t *testing.T) {
 		{op(os.NewSyscallError("read", syscall.ECONNRESET)), reasonReset, false, "read 192.0.2.1:80: connection reset by peer"},
 		{os.NewSyscallError("socket", syscall.EAFNOSUPPORT), reasonNetwork, true,
 			"check could not run here: read 192.0.2.1:80: address family not supported by protocol"},
+		{x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a\x1b[2J\nb"}}, Host: "c"}, reasonName, false,
+			"read 192.0.2.1:80: x509: certificate is valid for a?[2J?b, not c"},
+		{errors.New(strings.Repeat("é", 200)), reasonOther, false, "read 192.0.2.1:80: " + strings.Repeat("é", 90)}, // no half one
 	} {
 		res := fault("read", target, tc.err)
 		if res.Reason != tc.reason || errors.Is(res.Err, ErrLocal) != tc.local || res.Detail != tc.detail {

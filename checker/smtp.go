@@ -155,14 +155,3 @@ func smtpLine(line string) (code int, more, ok bool) {
 	}
 	return code, len(line) > 3 && line[3] == '-', true
 }
-
-// detailOf is what a server says, fit for a log: bounded, and without what moves a cursor.
-func detailOf(s string) string {
-	s = strings.ToValidUTF8(strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s), "?")
-	return strings.ToValidUTF8(s[:min(len(s), maxDetail)], "")
-}
