@@ -5,6 +5,7 @@ package checker
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
+	"time"
 )
 
 // speak1 sends a request in HTTP/1.1 and reads the header of the response. The caller calls done in the end, after
@@ -130,12 +131,13 @@ func roundTrip2(conn net.Conn, req *http.Request, target netip.AddrPort, buffer 
 // request it does not keep the error.
 func cause(ctx context.Context, conn net.Conn, err error) error {
 	b := bounded(conn)
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) { // of writing, and the answer may be unread
-		first := make([]byte, 16)
-		n, readErr := b.Conn.Read(first)
-		b.note(first[:n], readErr)
-	}
 	failed := b.failed.Load()
+	if secured, ok := conn.(*tls.Conn); ok && ctx.Err() == nil {
+		_ = secured.SetReadDeadline(time.Unix(1, 0)) // an alert that has been read is said again, and nothing waited for
+		if _, alert := secured.Read(make([]byte, 1)); isAlert(alert) {
+			return alert
+		}
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

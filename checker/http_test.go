@@ -38,6 +38,7 @@ func TestHTTP(t *testing.T) {
 		{"bad header", serve(t, says(ok+"no colon\r\n\r\n")), "", "malformed response", ""},
 		{"bad chunk", serve(t, says(ok+"Transfer-Encoding: chunked\r\n\r\nzz\r\n")), "", "malformed response", "read body of"},
 		{"short body", serve(t, says(ok+"Content-Length: 10\r\n\r\nok")), "", "connection closed", "read body of"},
+		{"answers and closes before it has read the request", serve(t, says("HTTP/1.1 413 \r\n\r\n")), "", "status", "413"},
 		{"endless body without the expected", serve(t, answer(func(c *net.TCPConn) {
 			_, _ = io.WriteString(c, ok+"\r\n")
 			forever(c, strings.Repeat("spam", 1000), 0)
@@ -50,6 +51,9 @@ func TestHTTP(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := httpConfig(tc.target)
 			c.Expect = tc.expect
+			if tc.detail == "413" {
+				c.HTTP.Method, c.HTTP.Body = "POST", strings.Repeat("a", 12<<20)
+			}
 			res, st := check(t, c)
 			if res.Reason != tc.reason || (res.Err == nil) != (tc.reason == "") {
 				t.Errorf("got %q (%v), want %q", res.Reason, res.Err, tc.reason)

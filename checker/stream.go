@@ -7,8 +7,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -44,8 +46,10 @@ type boundedConn struct {
 	net.Conn
 	left int
 
-	read, http1 atomic.Bool // anything has been read; and it began as a response of HTTP/1
-	failed      atomic.Pointer[error]
+	asked       bool                  // TLS: the server has asked for our certificate
+	read, http1 atomic.Bool           // anything has been read; and it began as a response of HTTP/1
+	failed      atomic.Pointer[error] // of reading
+	gone        atomic.Pointer[error] // of writing: the server has closed the connection
 }
 
 // note remembers how what is read begins, and why it ends.
@@ -72,6 +76,21 @@ func (b *boundedConn) Read(p []byte) (int, error) {
 	}
 	n, err := b.Conn.Read(p[:min(len(p), b.left)])
 	b.left -= n
+	if gone := b.gone.Load(); gone != nil && err == io.EOF {
+		err = *gone // which the kernel says once
+	}
 	b.note(p[:n], err)
+	return n, err
+}
+
+// Write keeps to itself that the server has closed the connection. What it said before that tells more, and whoever reads
+// meets the end after it.
+func (b *boundedConn) Write(p []byte) (int, error) {
+	n, err := b.Conn.Write(p)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		gone := err // or each err of a write would be on the heap
+		b.gone.CompareAndSwap(nil, &gone)
+		return len(p), nil
+	}
 	return n, err
 }

@@ -5,9 +5,11 @@ package checker
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"regexp"
 	"unicode/utf8"
@@ -43,9 +45,26 @@ func (t *tcpCheck) run(ctx context.Context) Result {
 		}
 	}
 	if t.expect == nil {
-		return Result{}
+		return t.accepted(conn)
 	}
 	return t.read(conn)
+}
+
+// accepted is the result of a connection that nothing is expected of. In TLS 1.3 the client's certificate comes last (RFC
+// 8446 section 2), so a server that has asked for it may still refuse: it is told goodbye, and heard until it goes, too.
+func (t *tcpCheck) accepted(conn net.Conn) Result {
+	b := bounded(conn)
+	gone := b.gone.Load()
+	if secured, ok := conn.(*tls.Conn); ok && b.asked && secured.ConnectionState().Version >= tls.VersionTLS13 {
+		_ = secured.CloseWrite()
+		if _, err := secured.Read(make([]byte, 1)); isAlert(err) {
+			return fault("shake hands with", t.config.Target, err)
+		}
+	}
+	if gone != nil {
+		return fault("send to", t.config.Target, *gone)
+	}
+	return Result{}
 }
 
 // read compares the answer each time that more of it has come, as a server that waits for the next command neither

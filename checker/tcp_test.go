@@ -54,6 +54,7 @@ func TestSendExpect(t *testing.T) {
 		{"closed without an answer", func(*net.TCPConn) {}, "", ".", "connection closed", ""},
 		{"silent", silent, "PING", ".", "timeout", "read answer of"},
 		{"reset", reset, "", ".", "connection reset", ""},
+		{"closed, what it is sent unread", says(""), strings.Repeat("a\r\n\r\n", 2<<20), "", "connection reset", "send to"},
 		{"too long", func(c *net.TCPConn) { forever(c, strings.Repeat("spam", 100), 0) }, "", "needle", "response too large", "16384 bytes"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 // secure shakes hands over conn and verifies the server, unless told not to. host is what ServerName defaults to, with
 // or without a port; empty: the address of the target.
 func secure(conn net.Conn, c *Config, host string, protocols ...string) (*tls.Conn, Result) {
-	config, err := tlsConfig(c, host)
+	config, err := tlsConfig(c, host, &bounded(conn).asked)
 	if err != nil {
 		return nil, localFault(reasonInvalid, err)
 	}
@@ -34,25 +34,28 @@ func secure(conn net.Conn, c *Config, host string, protocols ...string) (*tls.Co
 	return t, Result{}
 }
 
-func tlsConfig(c *Config, host string) (*tls.Config, error) {
+// tlsConfig sets asked when the server asks for a certificate.
+func tlsConfig(c *Config, host string, asked *bool) (*tls.Config, error) {
 	config := &tls.Config{
 		ServerName:         cmp.Or(c.TLS.ServerName, hostname(host), c.Target.Addr().WithZone("").Unmap().String()),
 		InsecureSkipVerify: c.TLS.SkipVerify,
 		MinVersion:         c.TLS.MinVersion,
 	}
-	var err error
+	own, err := new(tls.Certificate), error(nil) // none
 	if c.TLS.CA != "" {
 		if config.RootCAs, err = authorities.load(parseCA, c.TLS.CA); err != nil {
 			return nil, fmt.Errorf("tls ca: %w", err)
 		}
 	}
 	if c.TLS.Certificate != "" {
-		own, err := certificates.load(parsePair, c.TLS.Certificate, c.TLS.Key)
-		if err != nil {
+		if own, err = certificates.load(parsePair, c.TLS.Certificate, c.TLS.Key); err != nil {
 			return nil, fmt.Errorf("tls certificate: %w", err)
 		}
-		// Not Certificates: those are left out, silently, where the server names other authorities.
-		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return own, nil }
+	}
+	// Not Certificates: those are left out, silently, where the server names other authorities.
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		*asked = true
+		return own, nil
 	}
 	return config, nil
 }
@@ -124,6 +127,12 @@ func explainTLS(err error) string {
 		return reasonHandshake
 	}
 	return ""
+}
+
+// isAlert reports that the server has ended TLS with an alert.
+func isAlert(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error"
 }
 
 // alertVersion is protocol_version of RFC 8446 section 6.2.
