@@ -24,6 +24,7 @@ type builder struct {
 	member  map[string]string     // virtual router -> its sync group
 	weights map[string][]weight   // virtual router -> what changes its priority
 	paired  bool                  // it is compared with another director's, which tells more of the weights
+	synced  hcl.Range             // of the connection_sync block; zero: there is none
 }
 
 // use is a use of a value that must be unique within a scope.
@@ -96,6 +97,11 @@ var levels = []choice[slog.Level]{
 	{word: "warn", value: slog.LevelWarn}, {word: "error", value: slog.LevelError},
 }
 
+var (
+	exits  = []choice[OnExit]{{word: "withdraw", value: Withdraw}, {word: "clear", value: Clear}, {word: "keep", value: Keep}}
+	drifts = []choice[bool]{{word: "repair", value: false}, {word: "report", value: true}}
+)
+
 // words makes an enumeration of texts that stand for themselves.
 func words(list ...string) []choice[string] {
 	var out []choice[string]
@@ -116,6 +122,12 @@ func (b *builder) config(raw *rawConfig) {
 		b.cfg.VirtualRouters = append(b.cfg.VirtualRouters, b.virtualRouter(r))
 		b.trackers(r, raw.VirtualServers)
 	}
+	if raw.ConnectionSync != nil {
+		b.connectionSync(raw.ConnectionSync)
+	}
+	if raw.Timeouts != nil {
+		b.timeouts(raw.Timeouts)
+	}
 	for _, g := range raw.SyncGroups {
 		b.cfg.SyncGroups = append(b.cfg.SyncGroups, b.syncGroup(g, raw.VirtualRouters))
 	}
@@ -130,6 +142,7 @@ func (b *builder) config(raw *rawConfig) {
 		for i, s := range raw.VirtualServers {
 			b.carrier(s, &b.cfg.VirtualServers[i])
 		}
+		b.lintSysctls(orNew(raw.Director))
 		b.lint(raw)
 	}
 }
@@ -147,28 +160,14 @@ func (b *builder) director(raw *rawDirector) {
 	d.ControlSocket = read(b, raw.ControlSocket, DefaultControlSocket, matching(parseSocket))
 	d.StateDir = read(b, raw.StateDir, "/var/lib/holdfast", matching(parsePath))
 	d.Realtime = read(b, raw.Realtime, false, boolean)
+	d.ManageSysctls = read(b, raw.ManageSysctls, true, boolean)
+	d.OnExit = read(b, raw.OnExit, Withdraw, oneOf(exits))
+	d.ControlGroup = read(b, raw.ControlGroup, "", orEmpty(matching(parseGroup)))
+	d.ReportDrift = read(b, raw.Drift, false, oneOf(drifts))
 	if raw.Name == nil {
 		// A host without a name is no reason to refuse a configuration.
 		if host, err := os.Hostname(); err == nil {
 			d.Name = host
 		}
-	}
-}
-
-// carrier finds the virtual router of a service, and warns of what its absence or presence makes doubtful.
-func (b *builder) carrier(raw *rawVirtualServer, s *VirtualServer) {
-	s.VirtualRouter = b.carried[s.Key.Address]
-	if len(b.cfg.VirtualRouters) == 0 {
-		return // the addresses are somebody else's business
-	}
-	if s.VirtualRouter == "" {
-		b.warn(raw.Address.Expr.Range(), "Address in no virtual router",
-			fmt.Sprintf("No virtual_router carries %s: it does not move when this director fails.", s.Key.Address))
-		return
-	}
-	if s.Scheduler == "sh" {
-		b.warn(raw.Scheduler.Expr.Range(), "Clients move to other servers",
-			"With sh, a change of the real servers or another order on the other director sends clients elsewhere; "+
-				`"mh" keeps nearly all of them where they are.`)
 	}
 }

@@ -37,6 +37,7 @@ const maxTries = 1000
 
 // check is a check without its target.
 type check struct {
+	at      hcl.Range // of its label
 	name    string
 	address netip.Addr // invalid: the real server's
 	port    uint16     // 0: the real server's
@@ -123,6 +124,7 @@ func (b *builder) kind(raw *rawCheck) checker.Kind {
 func (b *builder) check(raw *rawCheck, kind checker.Kind, service VirtualServer) check {
 	tries := whole(1, maxTries)
 	c := check{
+		at:      raw.KindRange,
 		address: read(b, raw.Address, netip.Addr{}, orEmpty(matching(parseAddr))),
 		port:    uint16(read(b, raw.Port, 0, whole(0, 65535))),
 		config: checker.Config{

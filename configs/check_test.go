@@ -93,7 +93,7 @@ func TestLoadChecks(t *testing.T) {
 	all.RealServers = nil
 	want := VirtualServer{
 		Name: "all", Key: all.Key, Settings: ipvs.Settings{Scheduler: "wlc"}, Forward: ipvs.DR, PanicThreshold: 40, SlowStart: 90 * time.Second,
-		Quorum: Quorum{Weight: 5, Hysteresis: 4}, Sorry: SorryServer{Address: target("10.0.0.30:8080"), Forward: ipvs.NAT},
+		DrainTimeout: time.Minute, Quorum: Quorum{Weight: 5, Hysteresis: 4}, Sorry: SorryServer{Address: target("10.0.0.30:8080"), Forward: ipvs.NAT},
 	}
 	if diff := cmp.Diff(want, all, addresses); diff != "" {
 		t.Errorf("service (-want +got):\n%s", diff)

@@ -24,10 +24,14 @@ func (b *builder) via(raw *rawCheck, c *check, service VirtualServer) {
 	switch {
 	case !slices.Contains([]checker.Kind{checker.TCP, checker.HTTP, checker.GRPC, checker.SMTP}, c.config.Kind):
 		err = errors.New("takes path only in checks tcp, http, grpc and smtp, which open a TCP connection: write \"direct\"")
-	case service.Key.Protocol == ipvs.UDP:
+	case service.Key.Mark != 0 || service.Key.Address.IsValid() && service.Key.Port == 0:
+		err = errors.New("takes path only in a service of one address and port: write \"direct\"")
+	case service.Key.Protocol != ipvs.TCP && service.Key.Protocol != 0:
 		err = errors.New("takes path only in a service of TCP: write \"direct\"")
 	case service.Forward == ipvs.NAT:
 		err = errors.New("takes path only with forward = \"dr\": nat packets go to the server's own address anyway, write \"direct\"")
+	case service.Forward == ipvs.Tunnel:
+		err = notYet("A check by way of a client's packet through a tunnel is not supported yet: write \"direct\".")
 	case c.address.IsValid():
 		err = errors.New("takes path only without address: a client's packet goes to the real server itself")
 	}

@@ -106,7 +106,7 @@ type VirtualServer struct {
 	SlowStart      time.Duration // the weight of a server that comes back is raised over this long
 	Quorum         Quorum
 	Sorry          SorryServer
-	// VirtualRouter is the name of the virtual router that carries the address; empty: none does.
+	// VirtualRouter is the name of the virtual router that carries the address; empty: none does, or the service is by mark.
 	VirtualRouter string
 }
 
@@ -118,14 +118,15 @@ type Quorum struct {
 
 // SorryServer gets the traffic while the quorum is lost; its zero value: there is none.
 type SorryServer struct {
-	Address netip.AddrPort
-	Forward ipvs.Forward
+	Address       netip.AddrPort
+	Forward       ipvs.Forward
+	Encapsulation ipvs.Encapsulation // with ipvs.Tunnel
 }
 
 // RealServer is one server behind a virtual server.
 type RealServer struct {
 	Name                           string
-	Address                        netip.AddrPort
+	Address                        netip.AddrPort // port 0: the one that the client asked for
 	Weight                         uint32
 	Forward                        ipvs.Forward
 	Encapsulation                  ipvs.Encapsulation // with ipvs.Tunnel

@@ -52,7 +52,7 @@ func TestLoad(t *testing.T) {
 	want := &Config{
 		Path:     "testdata/full.hcl",
 		Hash:     got.Hash,
-		Director: Director{Name: "lb9", ControlSocket: "/tmp/control.sock", StateDir: "/tmp/state"},
+		Director: Director{Name: "lb9", ControlSocket: "/tmp/control.sock", StateDir: "/tmp/state", ManageSysctls: true, OnExit: Withdraw},
 		Log:      Log{Level: slog.LevelDebug, Format: "json"},
 		VirtualRouters: []vrrp.Config{{
 			Name: "web", Interface: "eth0", ID: 51, Version: 3, Priority: 200, Interval: 500 * time.Millisecond,
@@ -78,7 +78,7 @@ func TestLoad(t *testing.T) {
 		VirtualServers: []VirtualServer{{
 			Name: "web", Key: ipvs.Key{Address: addr("10.0.0.100"), Port: 80, Protocol: ipvs.TCP},
 			Settings: ipvs.Settings{Scheduler: "mh", Flags: ipvs.SchedPort | ipvs.SchedFallback}, Forward: ipvs.NAT, StartUp: true, Inhibit: true,
-			VirtualRouter: "web", Quorum: Quorum{Weight: 1},
+			VirtualRouter: "web", Quorum: Quorum{Weight: 1}, DrainTimeout: time.Minute,
 			RealServers: []RealServer{{
 				Name: "web1", Address: netip.MustParseAddrPort("10.0.0.21:8080"), Weight: 10, Forward: ipvs.NAT,
 				Checks: []checker.Check{{Key: key, Config: checker.Config{
@@ -99,7 +99,7 @@ func TestLoad(t *testing.T) {
 			}},
 		}, {
 			Name: "dns6", Key: ipvs.Key{Address: addr("2001:db8::100"), Port: 53, Protocol: ipvs.UDP},
-			Settings: ipvs.Settings{Scheduler: "wlc"}, Forward: ipvs.DR, Quorum: Quorum{Weight: 1},
+			Settings: ipvs.Settings{Scheduler: "wlc"}, Forward: ipvs.DR, Quorum: Quorum{Weight: 1}, DrainTimeout: time.Minute,
 			RealServers: []RealServer{{Name: "ns1", Address: netip.MustParseAddrPort("[2001:db8::21]:53"), Weight: 1, Forward: ipvs.DR}},
 		}},
 	}

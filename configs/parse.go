@@ -154,6 +154,14 @@ func parseUser(s string) (string, error) {
 	return s, nil
 }
 
+// parseGroup accepts the name of a group of the system.
+func parseGroup(s string) (string, error) {
+	if _, err := parseUser(s); err != nil {
+		return "", errors.New(`takes the name of a group such as "adm", or "" for none`)
+	}
+	return s, nil
+}
+
 // parseProcess accepts the name of a program, without its path.
 func parseProcess(s string) (string, error) {
 	if s == "" || len(s) > 255 || strings.ContainsAny(s, "/\x00") {
@@ -179,7 +187,7 @@ func parseWebhook(s string) (string, error) {
 	return s, nil
 }
 
-// parseService accepts the "ADDR:PORT" of a virtual server.
+// parseService accepts the "ADDR:PORT" of a virtual server, where port 0 stands for every port.
 func parseService(s string) (netip.AddrPort, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return netip.AddrPort{}, fmt.Errorf("takes an address with a port: write %q", netip.AddrPortFrom(a.Unmap(), 80))
@@ -190,9 +198,6 @@ func parseService(s string) (netip.AddrPort, error) {
 	}
 	if err := checkHostPort(ap); err != nil {
 		return netip.AddrPort{}, err
-	}
-	if ap.Port() == 0 {
-		return netip.AddrPort{}, notYet("Port 0, which stands for every port, is not supported yet.")
 	}
 	return ap, nil
 }

@@ -43,6 +43,7 @@ func (b *builder) sorryServer(raw *rawSorryServer, service *rawVirtualServer, s 
 	if sorry.Address.IsValid() {
 		sorry.Address = b.serverAddress(raw.Address, service.Range.String(), s, sorry.Forward, sorry.Address)
 	}
+	sorry.Encapsulation = b.tunnel(nil, sorry.Forward)
 	return sorry
 }
 
@@ -110,15 +111,16 @@ func weighed(r RealServer) bool {
 }
 
 // reachable reports a quorum above what the weights of all real servers add up to. That is a warning only where one has
-// the weight 0, which takes a server out for a while.
+// the weight 0 or is in maintenance, which takes a server out for a while.
 func (b *builder) reachable(raw *rawQuorum, s VirtualServer) {
 	var sum uint32
 	severity := hcl.DiagError
 	for _, r := range s.RealServers {
-		sum += r.Weight
-		if r.Weight == 0 {
+		if r.Maintenance || r.Weight == 0 {
 			severity = hcl.DiagWarning
+			continue
 		}
+		sum += r.Weight
 	}
 	const summary = "Quorum out of reach"
 	switch q := s.Quorum; {

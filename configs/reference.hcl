@@ -12,10 +12,10 @@ director {
   name           = "lb1"                          # default: the host's name
   control_socket = "/run/holdfast/control.sock"   # mode 0660; the API behind every command
   state_dir      = "/var/lib/holdfast"            # drains, weights set at run time, health at the last stop: survive a restart
-  manage_sysctls = true                           # set what the forwarding methods in use need on a director, and say which and why in the log; false: only report (doctor) (not supported yet)
-  on_exit        = "withdraw"                     # withdraw: hand over the addresses, leave the IPVS table as it is | clear: also delete our services | keep: leave both (upgrade in place; addresses still end with their lease) (not supported yet)
-  control_group  = ""                             # group whose members may change things over the control socket, besides root (not supported yet)
-  drift          = "repair"                       # repair | report: what to do when someone else changed our part of the IPVS table (not supported yet)
+  manage_sysctls = true                           # set what the forwarding methods in use need on a director, and say which and why in the log; false: only report (doctor)
+  on_exit        = "withdraw"                     # withdraw: hand over the addresses, leave the IPVS table as it is | clear: also delete our services | keep: leave both (upgrade in place; addresses still end with their lease)
+  control_group  = ""                             # group whose members may change things over the control socket, besides root
+  drift          = "repair"                       # repair | report: what to do when someone else changed our part of the IPVS table
   realtime       = false                          # SCHED_FIFO + mlockall for the election thread
 }
 
@@ -122,37 +122,37 @@ notify {                            # any number; events in order, one at a time
 
 # ---- Balancing ------------------------------------------------------------------------------------------------
 
-connection_sync {                   # optional: the kernel's IPVS sync daemon; master and backup halves follow the roles (not supported yet)
+connection_sync {                   # optional: the kernel's IPVS sync daemon; master and backup halves follow the roles
   interface = "eth0"                # required
-  id        = 51                    # 0-255
+  id        = 51                    # 0-255, the same on both directors; default: the id of the virtual router
   virtual_router = "web"            # whose role it follows; default: the only one
-  group     = "224.0.0.81"
+  group     = "224.0.0.81"          # of either family
   port      = 8848
   ttl       = 1
 }
 
-timeouts {                          # optional: IPVS connection time-outs (not supported yet)
+timeouts {                          # optional: IPVS connection time-outs
   tcp     = "15m"
   tcp_fin = "2m"
   udp     = "5m"
 }
 
 virtual_server "web" {
-  address        = "10.0.0.100:80"  # required, or fwmark. IPv6: "[2001:db8::100]:80"; port 0 with persistence, not supported yet: every port
-  fwmark         = 0                # instead of address; with family = "ipv4" | "ipv6" (not supported yet)
-  protocol       = "tcp"            # tcp | udp | sctp, which is not supported yet
+  address        = "10.0.0.100:80"  # required, or fwmark. IPv6: "[2001:db8::100]:80"; port 0 with persistence: every port
+  fwmark         = 0                # instead of address; with family = "ipv4" | "ipv6"
+  protocol       = "tcp"            # tcp | udp | sctp
   scheduler      = "wlc"            # rr wrr lc wlc sed nq sh dh mh lblc lblcr fo ovf twos
   scheduler_flags = []              # sh: ["sh-port", "sh-fallback"]; mh: ["mh-port", "mh-fallback"]
-  forward        = "nat"            # nat | dr | tunnel, which is not supported yet; a real_server may say otherwise
-  one_packet     = false            # UDP: schedule each packet (not supported yet)
-  active         = "always"         # always: the standby keeps the table and the checks warm | a virtual_router's name: the service is in the table only while that one is master (not supported yet)
+  forward        = "nat"            # nat | dr | tunnel; a real_server may say otherwise
+  one_packet     = false            # UDP: schedule each packet
+  active         = "always"         # always: the standby keeps the table and the checks warm | a virtual_router's name: the service is in the table only while that one is master
   start          = "down"           # down: a real server gets no traffic before its first passed check (one that the last run left up in the table stays) | up
   panic_threshold = 0               # percent: if fewer than this part of the real servers is up, send to all and raise the alarm; 0 turns it off
   on_failure     = "remove"         # remove | inhibit: weight 0, so that existing connections go on
   slow_start     = "0s"             # raise the weight of a returning server over this long
-  drain_timeout  = "1m"             # a server taken out by the configuration or an operator keeps its connections at most this long; "0s" cuts them at once (not supported yet)
+  drain_timeout  = "1m"             # a server taken out by the configuration or an operator keeps its connections at most this long; "0s" cuts them at once
 
-  persistence {                     # optional (not supported yet)
+  persistence {                     # optional
     timeout = "5m"
     netmask = "255.255.255.255"     # IPv6: a prefix length
     engine  = ""                    # sip
@@ -234,14 +234,14 @@ virtual_server "web" {
   real_server "web1" {
     address = "10.0.0.21:80"        # required; the port defaults to the service's and, with dr or tunnel, must equal it
     weight  = 1                     # 0-65535
-    forward = "nat"                 # default: the service's (not supported yet)
-    tunnel {                        # with forward = "tunnel" (not supported yet)
+    forward = "nat"                 # default: the service's
+    tunnel {                        # with forward = "tunnel"
       type     = "ipip"             # ipip | gue | gre
       port     = 0                  # gue
       checksum = "none"             # gue, gre: none | full; gue: remote
     }
-    upper_threshold = 0             # connections; 0: none (not supported yet)
-    lower_threshold = 0             # (not supported yet)
-    maintenance = false             # true: drained, whatever the checks say (not supported yet)
+    upper_threshold = 0             # connections; 0: none
+    lower_threshold = 0
+    maintenance = false             # true: drained, whatever the checks say
   }
 }

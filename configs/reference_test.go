@@ -25,6 +25,10 @@ const minimal = `
 director {
   name = "lb1"
 }
+connection_sync {
+  interface = "eth0"
+}
+timeouts {}
 virtual_router "web" {
   interface = "eth0"
   id        = 51
@@ -48,6 +52,7 @@ notify {
 }
 virtual_server "web" {
   address = "10.0.0.100:80"
+  persistence {}
   sorry_server {
     address = "10.0.0.30:80"
   }
@@ -108,7 +113,7 @@ func TestReferenceHasTheDefaults(t *testing.T) {
 }
 
 // contradictions are the errors that reference.hcl has because it shows everything at once.
-var contradictions = []string{"VRRPv3 has no authentication", "Duplicate auth block", "Invalid members", "Said twice", "Contradictory tls"}
+var contradictions = []string{"VRRPv3 has no authentication", "Duplicate auth block", "Invalid members", "Said twice", "Contradictory tls", "Contradictory tunnel"}
 
 // TestReferenceMarks holds the lines marked "(not supported yet)" against those that are refused.
 func TestReferenceMarks(t *testing.T) {

@@ -18,8 +18,8 @@ type rawConfig struct {
 	VirtualRouters []*rawVirtualRouter `hcl:"virtual_router,block"`
 	SyncGroups     []*rawSyncGroup     `hcl:"sync_group,block"`
 	Notify         []*rawNotify        `hcl:"notify,block"`
-	ConnectionSync []*rawBlock         `hcl:"connection_sync,block" served:"no"`
-	Timeouts       []*rawBlock         `hcl:"timeouts,block" served:"no"`
+	ConnectionSync *rawConnectionSync  `hcl:"connection_sync,block"`
+	Timeouts       *rawTimeouts        `hcl:"timeouts,block"`
 	VirtualServers []*rawVirtualServer `hcl:"virtual_server,block"`
 }
 
@@ -39,10 +39,10 @@ type rawDirector struct {
 	Name          *hcl.Attribute `hcl:"name,optional"`
 	ControlSocket *hcl.Attribute `hcl:"control_socket,optional"`
 	StateDir      *hcl.Attribute `hcl:"state_dir,optional"`
-	ManageSysctls *hcl.Attribute `hcl:"manage_sysctls,optional" served:"no"`
-	OnExit        *hcl.Attribute `hcl:"on_exit,optional" served:"no"`
-	ControlGroup  *hcl.Attribute `hcl:"control_group,optional" served:"no"`
-	Drift         *hcl.Attribute `hcl:"drift,optional" served:"no"`
+	ManageSysctls *hcl.Attribute `hcl:"manage_sysctls,optional"`
+	OnExit        *hcl.Attribute `hcl:"on_exit,optional"`
+	ControlGroup  *hcl.Attribute `hcl:"control_group,optional"`
+	Drift         *hcl.Attribute `hcl:"drift,optional"`
 	Realtime      *hcl.Attribute `hcl:"realtime,optional"`
 }
 
@@ -180,32 +180,55 @@ type rawNotify struct {
 	User    *hcl.Attribute `hcl:"user,optional"`
 }
 
+type rawConnectionSync struct {
+	Range         hcl.Range      `hcl:",def_range"`
+	Interface     *hcl.Attribute `hcl:"interface,optional"`
+	ID            *hcl.Attribute `hcl:"id,optional"`
+	VirtualRouter *hcl.Attribute `hcl:"virtual_router,optional"`
+	Group         *hcl.Attribute `hcl:"group,optional"`
+	Port          *hcl.Attribute `hcl:"port,optional"`
+	TTL           *hcl.Attribute `hcl:"ttl,optional"`
+}
+
+type rawTimeouts struct {
+	TCP    *hcl.Attribute `hcl:"tcp,optional"`
+	TCPFin *hcl.Attribute `hcl:"tcp_fin,optional"`
+	UDP    *hcl.Attribute `hcl:"udp,optional"`
+}
+
 type rawVirtualServer struct {
 	Name      string    `hcl:"name,label"`
 	NameRange hcl.Range `hcl:"name,label_range"`
 	Range     hcl.Range `hcl:",def_range"`
 
 	Address        *hcl.Attribute `hcl:"address,optional"`
-	Fwmark         *hcl.Attribute `hcl:"fwmark,optional" served:"no"`
-	Family         *hcl.Attribute `hcl:"family,optional" served:"no"`
+	Fwmark         *hcl.Attribute `hcl:"fwmark,optional"`
+	Family         *hcl.Attribute `hcl:"family,optional"`
 	Protocol       *hcl.Attribute `hcl:"protocol,optional"`
 	Scheduler      *hcl.Attribute `hcl:"scheduler,optional"`
 	SchedulerFlags *hcl.Attribute `hcl:"scheduler_flags,optional"`
 	Forward        *hcl.Attribute `hcl:"forward,optional"`
-	OnePacket      *hcl.Attribute `hcl:"one_packet,optional" served:"no"`
-	Active         *hcl.Attribute `hcl:"active,optional" served:"no"`
+	OnePacket      *hcl.Attribute `hcl:"one_packet,optional"`
+	Active         *hcl.Attribute `hcl:"active,optional"`
 	Start          *hcl.Attribute `hcl:"start,optional"`
 	PanicThreshold *hcl.Attribute `hcl:"panic_threshold,optional"`
 	OnFailure      *hcl.Attribute `hcl:"on_failure,optional"`
 	SlowStart      *hcl.Attribute `hcl:"slow_start,optional"`
-	DrainTimeout   *hcl.Attribute `hcl:"drain_timeout,optional" served:"no"`
+	DrainTimeout   *hcl.Attribute `hcl:"drain_timeout,optional"`
 
-	Persistence []*rawBlock      `hcl:"persistence,block" served:"no"`
+	Persistence *rawPersistence  `hcl:"persistence,block"`
 	Quorum      *rawQuorum       `hcl:"quorum,block"`
 	SorryServer *rawSorryServer  `hcl:"sorry_server,block"`
 	Checks      []*rawCheck      `hcl:"check,block"`
 	RealServers []*rawRealServer `hcl:"real_server,block"`
 	Dynamic     []*rawNamed      `hcl:"dynamic,block" served:"no"`
+}
+
+type rawPersistence struct {
+	Range   hcl.Range      `hcl:",def_range"`
+	Timeout *hcl.Attribute `hcl:"timeout,optional"`
+	Netmask *hcl.Attribute `hcl:"netmask,optional"`
+	Engine  *hcl.Attribute `hcl:"engine,optional"`
 }
 
 type rawQuorum struct {
@@ -227,14 +250,21 @@ type rawRealServer struct {
 
 	Address        *hcl.Attribute `hcl:"address,optional"`
 	Weight         *hcl.Attribute `hcl:"weight,optional"`
-	Forward        *hcl.Attribute `hcl:"forward,optional" served:"no"`
-	UpperThreshold *hcl.Attribute `hcl:"upper_threshold,optional" served:"no"`
-	LowerThreshold *hcl.Attribute `hcl:"lower_threshold,optional" served:"no"`
-	Maintenance    *hcl.Attribute `hcl:"maintenance,optional" served:"no"`
+	Forward        *hcl.Attribute `hcl:"forward,optional"`
+	UpperThreshold *hcl.Attribute `hcl:"upper_threshold,optional"`
+	LowerThreshold *hcl.Attribute `hcl:"lower_threshold,optional"`
+	Maintenance    *hcl.Attribute `hcl:"maintenance,optional"`
 
-	Tunnel  []*rawBlock `hcl:"tunnel,block" served:"no"`
+	Tunnel  *rawTunnel  `hcl:"tunnel,block"`
 	Checks  []*rawCheck `hcl:"check,block"`
 	Dynamic []*rawNamed `hcl:"dynamic,block" served:"no"`
+}
+
+type rawTunnel struct {
+	Range    hcl.Range      `hcl:",def_range"`
+	Type     *hcl.Attribute `hcl:"type,optional"`
+	Port     *hcl.Attribute `hcl:"port,optional"`
+	Checksum *hcl.Attribute `hcl:"checksum,optional"`
 }
 
 // rawCheck holds the arguments of every kind of check, so that one given to the wrong kind is named as such. The name of a

@@ -3,9 +3,11 @@
 package configs
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"net/netip"
-	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/holdfast-lb/holdfast/ipvs"
@@ -13,11 +15,12 @@ import (
 
 var (
 	protocols = []choice[ipvs.Protocol]{
-		{word: "tcp", value: ipvs.TCP}, {word: "udp", value: ipvs.UDP}, {word: "sctp", later: true},
+		{word: "tcp", value: ipvs.TCP}, {word: "udp", value: ipvs.UDP}, {word: "sctp", value: ipvs.SCTP},
 	}
 	forwards = []choice[ipvs.Forward]{
-		{word: "nat", value: ipvs.NAT}, {word: "dr", value: ipvs.DR}, {word: "tunnel", later: true},
+		{word: "nat", value: ipvs.NAT}, {word: "dr", value: ipvs.DR}, {word: "tunnel", value: ipvs.Tunnel},
 	}
+	families   = []choice[netip.Addr]{{word: "ipv4", value: netip.IPv4Unspecified()}, {word: "ipv6", value: netip.IPv6Unspecified()}}
 	schedulers = words("rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "mh", "lblc", "lblcr", "fo", "ovf", "twos")
 	starts     = []choice[bool]{{word: "down", value: false}, {word: "up", value: true}}
 	onFailures = []choice[bool]{{word: "remove", value: false}, {word: "inhibit", value: true}}
@@ -39,30 +42,22 @@ var schedulerFlags = []choice[schedulerFlag]{
 func (b *builder) virtualServer(raw *rawVirtualServer) VirtualServer {
 	found := len(b.diags)
 	b.name("virtual_server", "", raw.Name, raw.NameRange)
-	if raw.Fwmark == nil {
-		b.require(raw.Range, "address", raw.Address)
-	}
-	address := read(b, raw.Address, netip.AddrPort{}, matching(parseService))
 	s := VirtualServer{
-		Name: raw.Name,
-		Key: ipvs.Key{
-			Address:  address.Addr(),
-			Port:     address.Port(),
-			Protocol: read(b, raw.Protocol, ipvs.TCP, oneOf(protocols)),
-		},
+		Name:     raw.Name,
+		Key:      b.key(raw),
 		Settings: ipvs.Settings{Scheduler: read(b, raw.Scheduler, "wlc", oneOf(schedulers))},
 		Forward:  read(b, raw.Forward, ipvs.NAT, oneOf(forwards)),
+		Active:   b.active(raw.Active),
 		StartUp:  read(b, raw.Start, false, oneOf(starts)),
 		Inhibit:  read(b, raw.OnFailure, false, oneOf(onFailures)),
 
+		DrainTimeout:   read(b, raw.DrainTimeout, time.Minute, duration(0, maxInterval, 1)),
 		PanicThreshold: read(b, raw.PanicThreshold, 0, whole(0, 100)),
 		SlowStart:      read(b, raw.SlowStart, 0, duration(0, maxInterval, 1)),
 		Quorum:         b.quorum(raw.Quorum),
 	}
-	if address.IsValid() && s.Key.Protocol != 0 {
-		b.unique("service", "", s.Key.String(), raw.Address.Expr.Range())
-	}
-	s.Flags = b.flags(raw, s.Scheduler)
+	s.Flags = b.flags(raw, s.Scheduler) | b.onePacket(raw.OnePacket, s.Key)
+	s.Persistence = b.persistence(raw, s.Key)
 	checks := b.checks(raw.Checks, s)
 	for _, r := range raw.RealServers {
 		s.RealServers = append(s.RealServers, b.realServer(r, raw, s, checks))
@@ -75,6 +70,69 @@ func (b *builder) virtualServer(raw *rawVirtualServer) VirtualServer {
 		b.lintService(raw, s)
 	}
 	return s
+}
+
+// key reads what packets are the service's: those to an address, or those with a firewall mark.
+func (b *builder) key(raw *rawVirtualServer) ipvs.Key {
+	found := len(b.diags)
+	mark := uint32(read(b, raw.Fwmark, 0, whole(0, math.MaxUint32)))
+	switch {
+	case len(b.diags) > found:
+		return ipvs.Key{}
+	case mark > 0:
+		return b.markKey(raw, mark)
+	case raw.Family != nil:
+		b.fail(raw.Family.NameRange, "Unsupported argument", "family is for fwmark; an address tells its own.")
+	}
+	b.require(raw.Range, "address", raw.Address)
+	address := read(b, raw.Address, netip.AddrPort{}, matching(parseService))
+	k := ipvs.Key{Address: address.Addr(), Port: address.Port(), Protocol: read(b, raw.Protocol, ipvs.TCP, oneOf(protocols))}
+	if !address.IsValid() || k.Protocol == 0 {
+		return ipvs.Key{}
+	}
+	b.unique("service", "", k.String(), raw.Address.Expr.Range())
+	return k
+}
+
+func (b *builder) markKey(raw *rawVirtualServer, mark uint32) ipvs.Key {
+	b.require(raw.Range, "family", raw.Family)
+	k := ipvs.Key{Address: read(b, raw.Family, netip.Addr{}, oneOf(families)), Mark: mark}
+	for _, a := range []*hcl.Attribute{raw.Address, raw.Protocol} {
+		if a != nil {
+			b.fail(a.NameRange, "Unsupported argument", fmt.Sprintf(
+				"With fwmark, whatever packet has the mark is the service's: remove %s, or fwmark.", a.Name))
+		}
+	}
+	if !k.Address.IsValid() {
+		return ipvs.Key{}
+	}
+	b.unique("service", "", k.String(), raw.Fwmark.Expr.Range())
+	return k
+}
+
+// always is the value of active that is no virtual router.
+const always = "always"
+
+// active reads which virtual router has to be master for a service to be in the table.
+func (b *builder) active(a *hcl.Attribute) string {
+	found := len(b.diags)
+	name := read(b, a, always, text)
+	if name == always || len(b.diags) > found {
+		return ""
+	}
+	b.known("active", `virtual_router, or "always"`, name, append(b.routerNames(), always), a.Expr.Range())
+	return name
+}
+
+// onePacket reads whether each packet is scheduled alone, which the kernel does for UDP (ip_vs_schedule).
+func (b *builder) onePacket(a *hcl.Attribute, k ipvs.Key) ipvs.Flags {
+	if !read(b, a, false, boolean) {
+		return 0
+	}
+	if k.Mark == 0 && k.Protocol != ipvs.UDP && k.Protocol != 0 {
+		b.invalid("one_packet", a.Expr.Range(), errors.New(`takes true only with protocol = "udp"`))
+	}
+	return ipvs.OnePacket
 }
 
 func (b *builder) flags(raw *rawVirtualServer, scheduler string) ipvs.Flags {
@@ -92,55 +150,4 @@ func (b *builder) flags(raw *rawVirtualServer, scheduler string) ipvs.Flags {
 		flags |= f.value.flag
 	}
 	return flags
-}
-
-func (b *builder) realServer(raw *rawRealServer, service *rawVirtualServer, s VirtualServer, checks []check) RealServer {
-	scope := service.Range.String()
-	b.name("real_server", scope, raw.Name, raw.NameRange)
-	b.require(raw.Range, "address", raw.Address)
-	r := RealServer{
-		Name:    raw.Name,
-		Address: read(b, raw.Address, netip.AddrPort{}, matching(parseServer)),
-		Weight:  uint32(read(b, raw.Weight, 1, whole(0, 65535))),
-		Forward: s.Forward,
-	}
-	if r.Address.Addr().IsValid() {
-		r.Address = b.serverAddress(raw.Address, scope, s, s.Forward, r.Address)
-	}
-	if len(raw.Checks) > 0 {
-		checks = b.checks(raw.Checks, s)
-	}
-	for _, c := range checks {
-		r.Checks = append(r.Checks, c.of(s.Name, r))
-	}
-	return r
-}
-
-// serverAddress fills in the port of a server and holds the address, as given, against the service's.
-func (b *builder) serverAddress(given *hcl.Attribute, scope string, s VirtualServer, forward ipvs.Forward, a netip.AddrPort) netip.AddrPort {
-	at := given.Expr.Range()
-	if !s.Key.Address.IsValid() {
-		return a // the service's fault, reported there
-	}
-	if a.Port() == 0 {
-		a = netip.AddrPortFrom(a.Addr(), s.Key.Port)
-	}
-	if a.Addr().Is4() != s.Key.Address.Is4() {
-		b.invalid("address", at, fmt.Errorf(
-			"takes an address of the service's family (%s): %s cannot translate between IPv4 and IPv6",
-			s.Key.Address, strings.ToUpper(forward.String())))
-		return a
-	}
-	if a == netip.AddrPortFrom(s.Key.Address, s.Key.Port) {
-		b.invalid("address", at, fmt.Errorf(
-			"takes another address than the service's own, %s: connections and checks would come back to the service", a))
-		return a
-	}
-	if forward == ipvs.DR && a.Port() != s.Key.Port {
-		b.invalid("address", at, fmt.Errorf(
-			`takes the service's port, %d: DR leaves the IP packet unchanged, so it cannot map ports; forward = "nat" can`,
-			s.Key.Port))
-	}
-	b.unique("real server address", scope, a.String(), at)
-	return a
 }

@@ -244,7 +244,6 @@ func short(d time.Duration) string {
 type choice[T any] struct {
 	word  string
 	value T
-	later bool // known, not served yet
 }
 
 // oneOf accepts the words of an enumeration.
@@ -257,15 +256,10 @@ func oneOf[T any](choices []choice[T]) parser[T] {
 			given = v.AsString()
 		}
 		for _, c := range choices {
-			if !c.later {
-				words = append(words, c.word)
-			}
 			if isText(v) && c.word == given {
-				if c.later {
-					return zero, notYet(fmt.Sprintf("%q is not supported yet.", given))
-				}
 				return c.value, nil
 			}
+			words = append(words, c.word)
 		}
 		return zero, errors.New(unknown(show(v), given, words))
 	}

@@ -7,7 +7,7 @@ virtual_server "values" {
     hysteresis = /* error: Invalid hysteresis: hysteresis takes a whole number from 0 to 1000000000, not -1. */ -1
   }
   /* error: Missing address: address is required in this block. */ sorry_server {
-    forward = /* error: Not supported yet: "tunnel" is not supported yet. */ "tunnel"
+    forward = /* error: Invalid forward: forward takes one of nat, dr, tunnel, not "tun". */ "tun"
   }
   real_server "web1" {
     address = "10.0.0.21"
@@ -42,7 +42,7 @@ virtual_server "not-again" {
 virtual_server "sorry-family" {
   address = "10.0.0.100:87"
   sorry_server {
-    address = /* error: Invalid address: address takes an address of the service's family (10.0.0.100): NAT cannot translate between IPv4 and IPv6. */ "2001:db8::30"
+    address = /* error: Invalid address: address takes an IPv4 address, as the service has: NAT cannot translate between IPv4 and IPv6, a tunnel can carry both. */ "2001:db8::30"
   }
   real_server "web1" {
     address = "10.0.0.21"

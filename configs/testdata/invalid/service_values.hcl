@@ -1,9 +1,9 @@
 virtual_server "a" {
   address         = /* error: Invalid address: address takes an address with a port: write "10.0.0.100:80". */ "10.0.0.100"
-  protocol        = /* error: Invalid protocol: protocol takes one of tcp, udp, not "TCP". */ "TCP"
+  protocol        = /* error: Invalid protocol: protocol takes one of tcp, udp, sctp, not "TCP". */ "TCP"
   scheduler       = /* error: Invalid scheduler: scheduler takes one of rr, wrr, lc, wlc, sed, nq, sh, dh, mh, lblc, lblcr, fo, ovf, twos, not "wlcc"; did you mean "wlc"? */ "wlcc"
   scheduler_flags = [/* error: Invalid scheduler_flags: scheduler_flags takes one of sh-port, sh-fallback, mh-port, mh-fallback, not "sh_port"; did you mean "sh-port"? */ "sh_port"]
-  forward         = /* error: Invalid forward: forward takes one of nat, dr, not "masq". */ "masq"
+  forward         = /* error: Invalid forward: forward takes one of nat, dr, tunnel, not "masq". */ "masq"
   start           = /* error: Invalid start: start takes one of down, up, not true. */ true
   on_failure      = /* error: Invalid on_failure: on_failure takes one of remove, inhibit, not "inhibt"; did you mean "inhibit"? */ "inhibt"
   real_server "web1" {
