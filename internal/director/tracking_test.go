@@ -85,6 +85,23 @@ func TestPartsOfServices(t *testing.T) {
 	}
 }
 
+// Of a service that is down although servers are up, the text says why.
+func TestServiceText(t *testing.T) {
+	vs := parse(t, twoServersUnset).VirtualServers[0]
+	for _, tt := range []struct {
+		is   service
+		want string
+	}{
+		{service{verdict: checker.Up, up: 2, weight: 4}, "2 of 2 real servers up"},
+		{service{verdict: checker.Down}, "below its quorum: 0 of 2 real servers up"},
+		{service{verdict: checker.Down, up: 2}, "below its quorum: 2 of 2 real servers up, weight 0 for a quorum of 1"},
+	} {
+		if got := tt.is.text(vs); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}
+
 func TestServiceVerdict(t *testing.T) {
 	vs := parse(t, twoServersUnset).VirtualServers[0]
 	for _, tt := range []struct {
