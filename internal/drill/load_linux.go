@@ -136,28 +136,40 @@ func (e *engine) wait(due time.Time, sending bool) int {
 
 // start opens a connection.
 func (e *engine) start(due time.Time) error {
-	family := unix.AF_INET6
-	if e.load.Target.Addr().Is4() {
-		family = unix.AF_INET
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("socket: %w", err)
+	fd, err := dial(e.epoll, e.load.Target)
+	if fd < 0 {
+		return err
 	}
 	r := &request{fd: fd, start: time.Now()}
 	r.late = r.start.Sub(due)
 	e.requests[int32(fd)] = r
 	e.oldest = append(e.oldest, r)
-	if err := unix.Connect(fd, sockaddr(e.load.Target)); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+	if err != nil {
 		e.end(r, "", reason(err))
-		return nil
-	}
-	// Edge-triggered, and told of the state as it is: nothing that happened before is missed.
-	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd)}
-	if err := unix.EpollCtl(e.epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
-		return fmt.Errorf("epoll add: %w", err)
 	}
 	return nil
+}
+
+// dial begins to connect, and has the epoll tell of what comes of it: edge-triggered, and told of the state as it is, so
+// that nothing that happened before is missed. An error with a descriptor is about the connection; without one there are
+// no sockets.
+func dial(epoll int, target netip.AddrPort) (fd int, err error) {
+	family := unix.AF_INET6
+	if target.Addr().Is4() {
+		family = unix.AF_INET
+	}
+	if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, fmt.Errorf("socket: %w", err)
+	}
+	if err := unix.Connect(fd, sockaddr(target)); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+		return fd, err
+	}
+	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(fd)}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		_ = unix.Close(fd)
+		return -1, fmt.Errorf("epoll add: %w", err)
+	}
+	return fd, nil
 }
 
 // advance takes a request as far as it goes without waiting.
