@@ -61,12 +61,23 @@ func (l *local) source(target netip.Addr, now time.Duration, changes uint64) net
 // kernelSource is the address that the kernel sends from: connecting a UDP socket chooses it and sends nothing. Invalid:
 // there is no route.
 func kernelSource(target netip.Addr) netip.Addr {
-	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(target, 9)))
+	family, sa, err := sockaddr(netip.AddrPortFrom(target, 9))
 	if err != nil {
 		return netip.Addr{}
 	}
-	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone("")
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer closeNow(fd)
+	if connectNow(fd, sa) != nil {
+		return netip.Addr{}
+	}
+	local, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addrPort(local).Addr().WithZone("")
 }
 
 // instead finds the address that suits a target best and is not virtual: one of the target's network, else one of the

@@ -135,9 +135,9 @@ func openWire(key wireKey) (*wire, error) {
 	return wire, nil
 }
 
-// networkOrder gives a protocol as sockaddr_ll wants it.
-func networkOrder(protocol uint16) uint16 {
-	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, protocol))
+// networkOrder gives a protocol or port as a socket address has it.
+func networkOrder(n uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, n))
 }
 
 // read hands each packet to f until the socket fails or is closed.
