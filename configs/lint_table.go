@@ -4,6 +4,7 @@ package configs
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/holdfast-lb/holdfast/ipvs"
 )
@@ -61,5 +62,36 @@ func (b *builder) lintSysctls(raw *rawDirector) {
 				"virtual_server %q uses NAT, for which %s must be 1 whenever this director runs.", s.Name, sysctl))
 			return
 		}
+	}
+}
+
+// unweighted are the schedulers that only ask whether a weight is 0 (ip_vs_rr.c, ip_vs_lc.c, ip_vs_dh.c), each with the one
+// that does the same by weight, if any.
+var unweighted = map[string]string{"rr": "wrr", "lc": "wlc", "dh": ""}
+
+// lintScheduling warns of settings of a service that take away each other's effect.
+func (b *builder) lintScheduling(raw *rawVirtualServer, s VirtualServer) {
+	weighted, ignores := unweighted[s.Scheduler]
+	hint := ""
+	if weighted != "" {
+		hint = fmt.Sprintf("; %q heeds them", weighted)
+	}
+	first := s.RealServers[0].Weight
+	differ := slices.ContainsFunc(s.RealServers, func(r RealServer) bool { return r.Weight != first && r.Weight > 0 && first > 0 })
+	switch {
+	case ignores && differ:
+		b.warn(raw.Scheduler.Expr.Range(), "Weights without effect", fmt.Sprintf("%s takes weights above 0 for equal%s.", s.Scheduler, hint))
+	case ignores && s.SlowStart > 0:
+		b.warn(raw.SlowStart.Expr.Range(), noEffect, fmt.Sprintf("The scheduler %s takes weights above 0 for equal%s.", s.Scheduler, hint))
+	}
+	p := raw.Persistence
+	if p == nil {
+		return
+	}
+	if s.Flags&ipvs.OnePacket != 0 && s.Persistence.Engine == "" {
+		b.warn(raw.OnePacket.Expr.Range(), noEffect, "With persistence all packets of a client go to one server, unless engine tells them apart.")
+	}
+	if s.Persistence.Netmask == 0 {
+		b.warn(p.Netmask.Expr.Range(), "One server for all", "With netmask 0 all clients are the same one, which has one real server at a time.")
 	}
 }

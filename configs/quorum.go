@@ -56,6 +56,7 @@ func (b *builder) lintService(raw *rawVirtualServer, s VirtualServer) {
 	if raw.Quorum != nil {
 		b.reachable(raw.Quorum, s)
 	}
+	b.lintScheduling(raw, s)
 	checked := slices.ContainsFunc(s.RealServers, func(r RealServer) bool { return len(r.Checks) > 0 })
 	switch up := 100 * (n - 1) / n; {
 	case s.PanicThreshold == 0:

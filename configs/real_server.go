@@ -109,12 +109,12 @@ func (b *builder) serverAddress(given *hcl.Attribute, scope string, s VirtualSer
 	if !s.Key.Address.IsValid() || forward == 0 {
 		return a // the service's fault, reported there
 	}
+	if a.Port() == 0 {
+		a = netip.AddrPortFrom(a.Addr(), s.Key.Port)
+	}
 	if err := b.otherFamily(s.Key.Address, forward, a.Addr()); err != nil {
 		b.invalid("address", at, err)
 		return a
-	}
-	if a.Port() == 0 {
-		a = netip.AddrPortFrom(a.Addr(), s.Key.Port)
 	}
 	if a == netip.AddrPortFrom(s.Key.Address, s.Key.Port) {
 		b.invalid("address", at, fmt.Errorf(
@@ -157,11 +157,11 @@ func mapped(s VirtualServer, forward ipvs.Forward, a netip.AddrPort) error {
 	case how != "":
 	case s.Persistence != ipvs.Persistence{}:
 		// ip_vs_sched_persist maps the port of the service alone, here 0.
-		how = "with persistence the kernel does not map the port"
+		how = "with persistence the kernel keeps the port that the client asked for"
 	default:
 		return nil
 	}
-	return fmt.Errorf("takes no port here, because %s that the client asked for: write %q, and port = %d in its checks", how, a.Addr(), a.Port())
+	return fmt.Errorf("takes no port here: %s; write %q, and port = %d in its checks", how, a.Addr(), a.Port())
 }
 
 // otherWay reports checks by way of a client's packet, of the service, that do not suit the way to this server.
