@@ -10,12 +10,13 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"syscall"
 	"time"
 )
 
 // dialUDP returns a socket that is connected to the target, so that ICMP errors come back on it.
 func dialUDP(ctx context.Context, c *Config) (net.Conn, error) {
-	d := net.Dialer{}
+	d := net.Dialer{Control: hearErrors}
 	if c.Source.IsValid() {
 		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(c.Source, 0))
 	}
@@ -32,8 +33,8 @@ func endWith(ctx context.Context, conn net.Conn) func() bool {
 // it comes twice is not ours to know.
 //
 // With expect one datagram of the answer has to match. Without, any datagram passes at once, and so does silence up to
-// the deadline: only an ICMP error then tells of a dead server. One that the router or the neighbour table sends for a
-// host that is off comes after 3 s, so a shorter timeout finds a port that is closed, but no host that is off.
+// the deadline: only an ICMP error then tells of a dead server. One that a router or this host sends for a host that is off
+// comes after 3 s, so a shorter timeout finds a port that is closed, but no host that is off.
 func newUDP(c *Config, expect *regexp.Regexp) (Probe, error) {
 	return func(ctx context.Context) Result {
 		conn, err := dialUDP(ctx, c)
@@ -50,6 +51,10 @@ func newUDP(c *Config, expect *regexp.Regexp) (Probe, error) {
 			b, err := receiveDatagram(conn)
 			silence := errors.Is(err, os.ErrDeadlineExceeded)
 			switch {
+			case errors.Is(err, syscall.EMSGSIZE):
+				// A router has dropped it, as it wants smaller packets, which the kernel sees to from now on.
+				_, _ = conn.Write([]byte(c.Send))
+				continue
 			case err != nil && silence && expect == nil:
 				return Result{Detail: "no answer, and no ICMP error"}
 			case err != nil && silence && other != nil:
