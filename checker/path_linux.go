@@ -15,26 +15,28 @@ import (
 // server, with a packet to the virtual address in it. It needs neither IPVS nor the virtual address on this host, and
 // the kernel here has no part in it: it may drop the answer, which seems to come from an address of its own.
 type pathCheck struct {
-	config *Config
-	wires  *wires
-	then   Probe // what is left to check, at the server's own address; nil: nothing
+	config  *Config
+	wires   *wires
+	changes uint64 // of the addresses and links of this host, so far
+	then    Probe  // what is left to check, at the server's own address; nil: nothing
 }
 
 func (p *pathCheck) run(ctx context.Context) Result {
-	half := ctx // the other half is for asking the server's own address
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		half, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
-	w, res := findWay(half, p.config)
-	switch {
-	case res.Err != nil:
-		return res
-	case w.own:
+	// What follows has the other half, so that the server has as long to answer for the virtual address as for its own,
+	// however long it took to find the way.
+	find, done := half(ctx)
+	w, res := p.findWay(find)
+	done()
+	if w.own {
 		return p.direct(ctx)
 	}
-	if res := p.open(half, w); res.Err != nil {
+	if res.Err == nil {
+		open, done := half(ctx)
+		res = p.open(open, w)
+		done()
+	}
+	if res.Err != nil {
+		p.wires.forgetRoute(p.config.Target.Addr().Unmap())
 		if res.Reason == reasonRefused || res.Reason == reasonTimeout {
 			return p.blame(ctx, res)
 		}
@@ -44,6 +46,15 @@ func (p *pathCheck) run(ctx context.Context) Result {
 		return Result{}
 	}
 	return p.then(ctx)
+}
+
+// half is a context with half of the time that is left.
+func half(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
 // open sends SYN, and once more after half of the time that ctx leaves, and judges the answer. RST ends what it began.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-lb/holdfast/internal/netlab"
@@ -23,6 +24,7 @@ import (
 type pathSite struct {
 	director, server, other *netlab.Host
 	wires                   *wires
+	changes                 uint64
 	lab                     *netlab.Lab
 	lan                     *netlab.LAN
 }
@@ -103,7 +105,7 @@ func (s *pathSite) check(t testing.TB, c Config, then Probe) Result {
 	err := s.director.Do(func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // the kernel solicits a neighbour once a second
 		defer cancel()
-		res = (&pathCheck{config: &c, wires: s.wires, then: then}).run(ctx)
+		res = (&pathCheck{config: &c, wires: s.wires, changes: s.changes, then: then}).run(ctx)
 		return nil
 	})
 	if err != nil {
@@ -323,6 +325,79 @@ func TestPathSharedSockets(t *testing.T) {
 	if closed := s.wires.send(wireKey{link.Attrs().Index, unix.ETH_P_IP}, mac{}, nil); closed != unix.ENETDOWN || gone != unix.ENETDOWN {
 		t.Errorf("on an interface that is gone: %v; closed: %v", gone, closed)
 	}
+}
+
+// The kernel is asked for a route once, until addresses or links change or a check fails.
+func TestPathRoute(t *testing.T) {
+	s := newPathSite(t)
+	s.realServer()
+	listen(t, s.server, ":80")
+	want := func(what, reason string) {
+		t.Helper()
+		if res := s.check(t, ends["IPv4"], nil); res.Reason != reason {
+			t.Errorf("%s: got %q, want %q: %v", what, res.Reason, reason, res.Err)
+		}
+	}
+	want("at first", "")
+	_, all, _ := net.ParseCIDR("10.9.0.21/32")
+	detour := &netlink.Route{Dst: all, Gw: net.IPv4(10, 9, 0, 12)}
+	if err := s.director.Netlink().RouteAdd(detour); err != nil {
+		t.Fatal(err)
+	}
+	want("as it was known", "")
+	s.changes++
+	want("after a change", "router")
+	if err := s.director.Netlink().RouteDel(detour); err != nil {
+		t.Fatal(err)
+	}
+	want("after a failure", "")
+}
+
+// The answers to as many checks as may be in flight find room before the first one is read.
+func TestPathAnswersAtOnce(t *testing.T) {
+	s := newPathSite(t)
+	local := netip.MustParseAddrPort("10.9.0.11:1024")
+	link, err := s.director.Netlink().LinkByName("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := wireKey{link.Attrs().Index, unix.ETH_P_IP}
+	var w *wire
+	if err := s.director.Do(func() (err error) { w, err = openWire(key); return err }); err != nil {
+		t.Fatal(err)
+	}
+	defer w.f.Close()
+	answers := newWires()
+	defer answers.close()
+	answer := appendSegment(nil, service4, local, 0, flagSYN|flagACK)
+	answer[20+8] = sequenceMark
+	if err := s.server.Do(func() error {
+		from, err := net.InterfaceByName("eth0")
+		if err != nil {
+			return err
+		}
+		for range defaultConcurrency {
+			if err := answers.send(wireKey{from.Index, unix.ETH_P_IP}, mac(link.Attrs().HardwareAddr), answer); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	eventually(t, func() bool {
+		if err := w.conn.Control(func(fd uintptr) {
+			for b := make([]byte, 128); ; got++ {
+				if _, _, err := unix.Recvfrom(int(fd), b, unix.MSG_DONTWAIT); err != nil {
+					return
+				}
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return got == defaultConcurrency
+	})
 }
 
 // A Set runs it, and asks a server on this very host directly.

@@ -233,7 +233,7 @@ func (r *run) probeOf(k Key, c *Config) (Probe, error) {
 
 // viaPath goes a client's way first, and then asks what is left to ask at the server's own address.
 func (r *run) viaPath(k Key, c *Config) (Probe, error) {
-	p := pathCheck{config: c, wires: r.wires}
+	p := pathCheck{config: c, wires: r.wires, changes: r.changes.Load()}
 	direct := *c
 	direct.Path = false
 	if !plain(&direct) {

@@ -25,45 +25,99 @@ type way struct {
 }
 
 // findWay looks up the way to the target of a check, and waits for the server's Ethernet address until ctx ends.
-func findWay(ctx context.Context, c *Config) (way, Result) {
+func (p *pathCheck) findWay(ctx context.Context) (way, Result) {
+	c := p.config
 	target := c.Target.Addr().Unmap()
 	fail := func(err error) (way, Result) { return way{}, fault("find the way to", c.Target, err) }
-	routes, err := netlink.RouteGet(target.WithZone("").AsSlice())
-	if err != nil {
+	r, err := p.wires.route(target, p.changes)
+	switch {
+	case err != nil:
 		return fail(err)
-	}
-	r := routes[0]
-	if r.Type == unix.RTN_LOCAL {
+	case r.own:
 		return way{own: true}, Result{}
-	}
-	if gateway, ok := netip.AddrFromSlice(r.Gw); ok {
+	case r.gateway.IsValid():
 		return way{}, failure(reasonRouter, fmt.Errorf("%s is behind the router %s: direct routing needs it on a network of this host",
-			target, gateway.Unmap()))
+			target, r.gateway))
 	}
-	w := way{index: r.LinkIndex, source: c.Source}
-	if src, ok := netip.AddrFromSlice(r.Src); ok && !w.source.IsValid() {
-		w.source = src.Unmap()
+	w := way{index: r.index, ours: r.ours, source: r.source}
+	if c.Source.IsValid() {
+		w.source = c.Source
 	}
-	ifi, err := net.InterfaceByIndex(w.index)
-	if err != nil {
-		return fail(unix.ENETDOWN) // it has just gone
-	}
-	if len(ifi.HardwareAddr) != len(w.ours) || !w.source.IsValid() {
-		return way{}, localFault(reasonInvalid, fmt.Errorf("check %s by way of a client's packet: %s is not Ethernet", target, ifi.Name))
+	if w.ours == (mac{}) || !w.source.IsValid() {
+		return way{}, localFault(reasonInvalid, fmt.Errorf("check %s by way of a client's packet: %s is not Ethernet", target, r.name))
 	}
 	if w.source == c.Service.Addr() {
 		return way{}, localFault(reasonInvalid, fmt.Errorf("check %s by way of a client's packet: %s has no address beside the virtual one: set source",
-			target, ifi.Name))
+			target, r.name))
 	}
-	w.ours = mac(ifi.HardwareAddr)
 	w.server, err = resolve(ctx, w.index, target)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return way{}, failure(reasonNoRoute, fmt.Errorf("%s does not say its Ethernet address on %s: it is down, or not on that network",
-			target, ifi.Name))
+			target, r.name))
 	} else if err != nil {
 		return fail(err)
 	}
 	return w, Result{}
+}
+
+// route is what the kernel knows of the way to a server without asking on the wire.
+type route struct {
+	own     bool       // the server is this host, and the rest is not set
+	gateway netip.Addr // invalid: it is on a network of this host
+	source  netip.Addr // the kernel's choice
+	index   int        // of the interface
+	name    string
+	ours    mac // zero: it is not Ethernet
+}
+
+// route returns the route to an address; changes are those of this host's addresses and links. What is known is asked
+// for anew after such a change, after a check has failed, and as often as nobody tells of a changed route.
+func (w *wires) route(target netip.Addr, changes uint64) (route, error) {
+	w.mu.Lock()
+	if now := time.Now(); w.routes == nil || w.routesOf != changes || now.Sub(w.routesAt) > sourcesValid {
+		w.routes, w.routesOf, w.routesAt = make(map[netip.Addr]route), changes, now
+	}
+	routes := w.routes
+	r, known := routes[target]
+	w.mu.Unlock()
+	if known {
+		return r, nil
+	}
+	r, err := readRoute(target)
+	if err == nil {
+		w.mu.Lock()
+		routes[target] = r // that what was asked for before a change is not taken for newer
+		w.mu.Unlock()
+	}
+	return r, err
+}
+
+func (w *wires) forgetRoute(target netip.Addr) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.routes, target)
+}
+
+func readRoute(target netip.Addr) (route, error) {
+	routes, err := netlink.RouteGet(target.WithZone("").AsSlice())
+	if err != nil {
+		return route{}, err
+	}
+	if routes[0].Type == unix.RTN_LOCAL {
+		return route{own: true}, nil
+	}
+	gateway, _ := netip.AddrFromSlice(routes[0].Gw)
+	source, _ := netip.AddrFromSlice(routes[0].Src)
+	r := route{gateway: gateway.Unmap(), source: source.Unmap(), index: routes[0].LinkIndex}
+	link, err := netlink.LinkByIndex(r.index) // package net would list them all
+	if err != nil {
+		return route{}, unix.ENETDOWN // it has just gone
+	}
+	r.name = link.Attrs().Name
+	if hw := link.Attrs().HardwareAddr; len(hw) == len(r.ours) {
+		r.ours = mac(hw)
+	}
+	return r, nil
 }
 
 // resolve asks the kernel for the Ethernet address of a neighbour, and lets it find out or verify what it knows, as

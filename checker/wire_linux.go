@@ -35,6 +35,10 @@ type wires struct {
 	waiting map[uint32]waiter // by acknowledgment number
 	asked   map[arpKey]*arpAsk
 	forgot  time.Time // when asked was last cleared of what is old
+
+	routes   map[netip.Addr]route // by server
+	routesOf uint64               // the change that they are newer than
+	routesAt time.Time            // when the first of them was asked for
 }
 
 type wireKey struct {
@@ -112,6 +116,9 @@ func (w *wires) wire(key wireKey) (*wire, error) {
 	return wire, nil
 }
 
+// receiveBuffer is for the answers to all checks that may be in flight, in bytes. Those of a first round come at once.
+const receiveBuffer = 2 << 20
+
 func openWire(key wireKey) (*wire, error) {
 	// Protocol 0 receives nothing until bind, so that nothing comes past the filter.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -126,6 +133,9 @@ func openWire(key wireKey) (*wire, error) {
 	if err != nil {
 		_ = unix.Close(fd)
 		return nil, err
+	}
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer) // in a user namespace as much as is allowed
 	}
 	wire := &wire{wireKey: key, f: os.NewFile(uintptr(fd), "packets")}
 	if wire.conn, err = wire.f.SyscallConn(); err != nil {
