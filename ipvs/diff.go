@@ -3,119 +3,10 @@
 package ipvs
 
 import (
-	"fmt"
+	"cmp"
 	"iter"
-	"net/netip"
 	"slices"
-	"strings"
 )
-
-// Kind is what an operation does.
-type Kind uint8
-
-// The kinds of operations, each with the letter of ipvsadm.
-const (
-	_                 Kind = iota
-	AddService             // -A
-	AddDestination         // -a
-	UpdateService          // -E
-	UpdateDestination      // -e
-	DeleteDestination      // -d
-	DeleteService          // -D
-	numKinds
-)
-
-var kinds = [numKinds]struct{ name, letter string }{
-	AddService:        {"add service", "-A"},
-	AddDestination:    {"add destination", "-a"},
-	UpdateService:     {"update service", "-E"},
-	UpdateDestination: {"update destination", "-e"},
-	DeleteDestination: {"delete destination", "-d"},
-	DeleteService:     {"delete service", "-D"},
-}
-
-// Kinds returns every kind, in the order of [Diff].
-func Kinds() []Kind {
-	return []Kind{AddService, AddDestination, UpdateService, UpdateDestination, DeleteDestination, DeleteService}
-}
-
-func (k Kind) String() string {
-	if k == 0 || k >= numKinds {
-		return fmt.Sprintf("kind(%d)", uint8(k))
-	}
-	return kinds[k].name
-}
-
-func (k Kind) letter() string {
-	if k == 0 || k >= numKinds {
-		return k.String()
-	}
-	return kinds[k].letter
-}
-
-// Op is one operation on the table. Settings count for adding and updating a service, Destination for the
-// operations on a destination (to delete one, its address).
-type Op struct {
-	Kind    Kind
-	Service Key
-	Settings
-	Destination Destination
-}
-
-// String returns the operation as arguments of ipvsadm.
-func (o Op) String() string {
-	proto := "-t"
-	if o.Service.Protocol == UDP {
-		proto = "-u"
-	}
-	s := fmt.Sprintf("%s %s %s", o.Kind.letter(), proto, netip.AddrPortFrom(o.Service.Address, o.Service.Port))
-	switch o.Kind {
-	case AddService, UpdateService:
-		s += " -s " + SchedulerArgs(o.Scheduler, o.Flags)
-	case AddDestination, UpdateDestination:
-		method := map[Forward]string{NAT: "-m", DR: "-g", Tunnel: "-i"}[o.Destination.Forward]
-		s += fmt.Sprintf(" -r %s %s -w %d", o.Destination.Address, method, o.Destination.Weight)
-	case DeleteDestination:
-		s += fmt.Sprintf(" -r %s", o.Destination.Address)
-	}
-	return s
-}
-
-// object names what the operation is about, for errors.
-func (o Op) object() string {
-	if o.Destination.Address.IsValid() {
-		return fmt.Sprintf("%s of %s", o.Destination.Address, o.Service)
-	}
-	return o.Service.String()
-}
-
-// SchedulerArgs returns a scheduler and its flags as ipvsadm takes them after -s.
-func SchedulerArgs(scheduler string, f Flags) string { return scheduler + flagArgs(scheduler, f) }
-
-// flagArgs returns the -b argument of ipvsadm, or nothing. A bit without a name is printed as a number.
-func flagArgs(scheduler string, f Flags) string {
-	if f == 0 {
-		return ""
-	}
-	fallback, port := "flag-1", "flag-2"
-	if scheduler == "sh" || scheduler == "mh" {
-		fallback, port = scheduler+"-fallback", scheduler+"-port"
-	}
-	var names []string
-	for _, n := range []struct {
-		flag Flags
-		name string
-	}{{SchedFallback, fallback}, {SchedPort, port}, {0x0020, "flag-3"}} {
-		if f&n.flag != 0 {
-			names = append(names, n.name)
-			f &^= n.flag
-		}
-	}
-	if f != 0 {
-		names = append(names, fmt.Sprintf("%#x", uint32(f)))
-	}
-	return " -b " + strings.Join(names, ",")
-}
 
 // Diff returns the operations that turn have into want: first every service that is new with its destinations and every
 // new destination, then updates in place, then deletions. Adding comes before deleting, so that a service never runs
@@ -123,7 +14,7 @@ func flagArgs(scheduler string, f Flags) string {
 // order; of two entries with the same key the first counts.
 func Diff(want, have []Service) []Op {
 	var add, update, remove, drop []Op
-	for w, h := range pairs(want, have, func(a, b Service) int { return a.Key.Compare(b.Key) }) {
+	for w, h := range pairs(want, have, compareServices) {
 		if w == nil {
 			drop = append(drop, Op{Kind: DeleteService, Service: h.Key})
 			continue
@@ -149,6 +40,52 @@ func Diff(want, have []Service) []Op {
 	}
 	return slices.Concat(add, update, remove, drop)
 }
+
+// diffTimeouts returns the operation that sets what is wanted and different, if anything is.
+func diffTimeouts(want, have Timeouts) []Op {
+	if have.set(want) == have {
+		return nil
+	}
+	return []Op{{Kind: SetTimeouts, Timeouts: want}}
+}
+
+// set returns the timeouts with those that are not zero in new.
+func (t Timeouts) set(new Timeouts) Timeouts {
+	return Timeouts{cmp.Or(new.TCP, t.TCP), cmp.Or(new.TCPFin, t.TCPFin), cmp.Or(new.UDP, t.UDP)}
+}
+
+// only returns the timeouts without those that are zero in of.
+func (t Timeouts) only(of Timeouts) Timeouts {
+	if of.TCP == 0 {
+		t.TCP = 0
+	}
+	if of.TCPFin == 0 {
+		t.TCPFin = 0
+	}
+	if of.UDP == 0 {
+		t.UDP = 0
+	}
+	return t
+}
+
+// diffSync returns the operations that turn the daemons that run into those that are wanted. A daemon cannot be changed:
+// it is stopped and started. Both lists have at most one of each role.
+func diffSync(want, have []SyncDaemon) []Op {
+	var ops []Op
+	for _, h := range have {
+		if !slices.Contains(want, h) {
+			ops = append(ops, Op{Kind: StopSync, Sync: h})
+		}
+	}
+	for _, w := range want {
+		if !slices.Contains(have, w) {
+			ops = append(ops, Op{Kind: StartSync, Sync: w})
+		}
+	}
+	return ops
+}
+
+func compareServices(a, b Service) int { return a.Key.Compare(b.Key) }
 
 func compareDestinations(a, b Destination) int { return a.Address.Compare(b.Address) }
 

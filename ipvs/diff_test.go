@@ -30,7 +30,7 @@ func TestDiff(t *testing.T) {
 		{"no flags", strings.Replace(one, "wlc", "sh", 1), strings.Replace(one, "wlc", "sh -b sh-port", 1), "-E -t 10.0.0.100:80 -s sh"},
 		{"weight", strings.Replace(one, "-w 1", "-w 0", 1), one, "-e -t 10.0.0.100:80 -r 10.0.1.1:80 -g -w 0"},
 		{"method", strings.Replace(one, "-g", "-m", 1), one, "-e -t 10.0.0.100:80 -r 10.0.1.1:80 -m -w 1"},
-		{"tunnel", strings.Replace(one, "-g", "-i", 1), one, "-e -t 10.0.0.100:80 -r 10.0.1.1:80 -i -w 1"},
+		{"tunnel", strings.Replace(one, "-g", "-i", 1), one, "-e -t 10.0.0.100:80 -r 10.0.1.1:80 -i -w 1 --tun-type ipip"},
 		{"another server: add before delete", strings.Replace(one, "10.0.1.1", "10.0.1.2", 1), one, `
 			-a -t 10.0.0.100:80 -r 10.0.1.2:80 -g -w 1
 			-d -t 10.0.0.100:80 -r 10.0.1.1:80`},

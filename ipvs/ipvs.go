@@ -219,14 +219,22 @@ func (r SyncRole) String() string {
 	return fmt.Sprintf("sync role(%d)", uint8(r))
 }
 
-// SyncDaemon is a connection sync daemon of the kernel. It cannot be changed, only stopped and started.
+// SyncDaemon is a connection sync daemon of the kernel. It cannot be changed, only stopped and started. The kernel runs none
+// while a service has a destination of another address family.
 type SyncDaemon struct {
 	Role      SyncRole
 	Interface string
-	ID        uint8 // what is received must bear the same; 0 receives all
-	Group     netip.Addr
-	Port      uint16
-	TTL       uint8
+	ID        uint8      // what is received must bear the same; 0 receives all
+	Group     netip.Addr // of multicast; the kernel's default is 224.0.0.81
+	Port      uint16     // the kernel's default is 8848
+	TTL       uint8      // the kernel's default is 1
+}
+
+// State is what a table holds.
+type State struct {
+	Services []Service // ordered by key
+	Timeouts Timeouts
+	Sync     []SyncDaemon // that run, ordered by role
 }
 
 // Goal is what a [Reconciler] keeps.
@@ -234,10 +242,12 @@ type Goal struct {
 	Services []Service
 	Owned    []Key // further services that are ours, to be deleted if they are not wanted
 	Timeouts Timeouts
-	// Sync are the daemons to run, at most one of each role. If Syncs is false, those that run are somebody else's.
+	// Sync are the daemons to run, at most one of each role, no field zero but ID. If Syncs is false, those that run
+	// are somebody else's.
 	Sync  []SyncDaemon
 	Syncs bool
-	// ReportOnly leaves what others changed in our services as it is, and only counts it.
+	// ReportOnly leaves what others changed in our services as it is, and only counts it. What we change ourselves
+	// still goes through; timeouts and daemons are kept as ever.
 	ReportOnly bool
 }
 
@@ -259,8 +269,9 @@ type ServiceStats struct {
 
 // DestinationStats is what the kernel counts for one destination.
 type DestinationStats struct {
-	Address  netip.AddrPort
-	Active   uint32 // connections in an active state
-	Inactive uint32 // connections in any other state
-	Counters Counters
+	Address    netip.AddrPort
+	Active     uint32 // connections in an active state
+	Inactive   uint32 // connections in any other state
+	Persistent uint32 // templates: clients that would come back to it
+	Counters   Counters
 }

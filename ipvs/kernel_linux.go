@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"sync/atomic"
 
 	"github.com/mdlayher/genetlink"
@@ -24,13 +25,15 @@ import (
 // operation at a time, reading has a connection of its own each time and waits for nobody.
 type Kernel struct {
 	namespace string
+	family    uint16      // the number of IPVS, a new one each time that the module is loaded
 	writer    chan writer // size 1: who takes it owns it
 }
 
-// writer is what moby/ipvs needs: one user at a time.
+// writer is what writes: moby/ipvs what it can, we the rest. Either knows one user at a time.
 type writer struct {
-	handle *moby.Handle    // nil: open one first
-	tried  map[string]bool // modules that were asked for once
+	moby  *moby.Handle     // nil: open one first
+	own   *reader          // nil: open one first
+	tried map[string]error // modules that were asked for once
 }
 
 // LoadKernel is OpenKernel for one who may load the kernel module if need be. Trying again later is allowed.
@@ -49,98 +52,124 @@ func LoadKernel(ctx context.Context, namespace string) (*Kernel, error) {
 // with "" of the one that the process is in. The error wraps [ErrNoIPVS] if the kernel has none, or none yet.
 func OpenKernel(ctx context.Context, namespace string) (*Kernel, error) {
 	k := &Kernel{namespace: namespace, writer: make(chan writer, 1)}
-	if _, err := k.Info(ctx); err != nil {
-		return nil, err
-	}
-	h, err := k.newHandle(ctx)
+	err := k.read(ctx, func(r reader) error {
+		k.family = r.family.ID
+		_, err := r.info()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	k.writer <- writer{h, make(map[string]bool)}
+	w := writer{tried: make(map[string]error)}
+	if err := w.openMoby(ctx, k); err != nil {
+		return nil, err
+	}
+	k.writer <- w
 	return k, nil
 }
 
 // Close releases the table, which must not be used afterwards.
 func (k *Kernel) Close() error {
-	if w := <-k.writer; w.handle != nil {
-		w.handle.Close()
-	}
+	w := <-k.writer
+	w.close()
 	return nil
 }
 
-// List implements [Table].
-func (k *Kernel) List(ctx context.Context) ([]Service, error) {
-	var list []Service
-	err := k.read(ctx, func(r reader) (err error) {
-		list, _, err = r.table()
-		return err
-	})
-	return list, err
+func (w *writer) close() {
+	if w.moby != nil {
+		w.moby.Close()
+	}
+	if w.own != nil {
+		_ = w.own.conn.Close()
+	}
+	w.moby, w.own = nil, nil
 }
 
+// List implements [Table].
+func (k *Kernel) List(ctx context.Context) ([]Service, error) { return get(ctx, k, reader.list) }
+
 // Stats implements [Table].
-func (k *Kernel) Stats(ctx context.Context) ([]ServiceStats, error) {
-	var stats []ServiceStats
-	err := k.read(ctx, func(r reader) (err error) {
-		_, stats, err = r.table()
-		return err
-	})
-	return stats, err
+func (k *Kernel) Stats(ctx context.Context) ([]ServiceStats, error) { return get(ctx, k, reader.stats) }
+
+// Timeouts implements [Table].
+func (k *Kernel) Timeouts(ctx context.Context) (Timeouts, error) { return get(ctx, k, reader.timeouts) }
+
+// SyncDaemons implements [Table].
+func (k *Kernel) SyncDaemons(ctx context.Context) ([]SyncDaemon, error) {
+	return get(ctx, k, reader.syncDaemons)
 }
 
 // Info returns the version of the kernel's IPVS and the size of its connection table.
-func (k *Kernel) Info(ctx context.Context) (Info, error) {
-	var info Info
-	err := k.read(ctx, func(r reader) (err error) {
-		info, err = r.info()
+func (k *Kernel) Info(ctx context.Context) (Info, error) { return get(ctx, k, reader.info) }
+
+// Zero sets the counters of a service and its destinations to zero, or with the zero key those of all services. Its error
+// wraps ESRCH if there is no such service.
+func (k *Kernel) Zero(ctx context.Context, key Key) error {
+	return k.read(ctx, func(r reader) error {
+		var request []byte
+		if key != (Key{}) {
+			request = encodeKey(key)
+		}
+		_, err := r.execute(cmdZero, netlink.Request|netlink.Acknowledge, request)
 		return err
 	})
-	return info, err
+}
+
+func get[T any](ctx context.Context, k *Kernel, f func(reader) (T, error)) (value T, err error) {
+	err = k.read(ctx, func(r reader) error {
+		value, err = f(r)
+		return err
+	})
+	return value, err
 }
 
 // read calls f with a connection that closes when the context ends, which is what ends waiting for an answer.
 func (k *Kernel) read(ctx context.Context, f func(reader) error) error {
+	r, err := k.dial()
+	if err != nil {
+		return err
+	}
+	defer r.conn.Close()
+	stop := context.AfterFunc(ctx, func() { r.conn.Close() })
+	defer stop()
+	if err = r.findFamily(k.family); err == nil {
+		err = f(r)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return explain(Op{}, err)
+}
+
+func (k *Kernel) dial() (reader, error) {
 	c := netlink.Config{MessageBufferSize: 64 << 10} // above what the kernel puts in one message of a dump
 	if k.namespace != "" {
 		ns, err := os.Open(k.namespace)
 		if err != nil {
-			return err
+			return reader{}, err
 		}
 		defer ns.Close()
 		c.NetNS = int(ns.Fd())
 	}
 	conn, err := genetlink.Dial(&c)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
+	return reader{conn: conn}, err
+}
 
-	family, err := conn.GetFamily(familyName)
-	if errors.Is(err, os.ErrNotExist) {
+// findFamily fails if the number of IPVS is not the known one; 0: none is known yet.
+func (r *reader) findFamily(known uint16) (err error) {
+	r.family, err = r.conn.GetFamily(familyName)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("%w: %w", ErrNoIPVS, err)
+	case err == nil && known != 0 && r.family.ID != known:
+		return ErrReloaded
 	}
-	if err == nil {
-		id := uint32(family.ID)
-		if !mobyFamily.CompareAndSwap(0, id) && mobyFamily.Load() != id {
-			return ErrReloaded
-		}
-		err = f(reader{conn, family})
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return explain(err)
+	return err
 }
 
 // Apply implements [Table]. It ends with the context even if moby/ipvs, which waits for a lost answer for ever, does
 // not; whether the operation was carried out is then unknown.
 func (k *Kernel) Apply(ctx context.Context, op Op) error {
-	if a := op.Destination.Address.Addr(); a.IsValid() && a.Is4() != op.Service.Address.Is4() {
-		// moby/ipvs does not send the family: the kernel would take the wrong bytes for the address.
-		return fmt.Errorf("destination of another address family: %w", unix.EINVAL)
-	}
 	var w writer
 	select {
 	case w = <-k.writer:
@@ -149,121 +178,120 @@ func (k *Kernel) Apply(ctx context.Context, op Op) error {
 	}
 	defer func() { k.writer <- w }()
 	err := w.write(ctx, k, op)
-	if errors.Is(err, unix.ENOENT) && (op.Kind == AddService || op.Kind == UpdateService) {
-		err = w.writeWithScheduler(ctx, k, op, err)
+	if errors.Is(err, unix.ENOENT) { // so says netlink, too, if there is no IPVS at the number that we know
+		if readErr := k.read(ctx, func(reader) error { return nil }); readErr != nil {
+			return readErr
+		}
 	}
-	return explain(err)
+	if errors.Is(err, unix.ENOENT) && (op.Kind == AddService || op.Kind == UpdateService) {
+		err = w.writeWithModules(ctx, k, op, err)
+	}
+	return explain(op, err)
 }
 
-// write carries out an operation on a handle that has met no error yet: what an old one receives late confuses nobody.
+// write carries out an operation on a connection that has met no error yet: what an old one receives late confuses nobody.
 func (w *writer) write(ctx context.Context, k *Kernel, op Op) (err error) {
-	if w.handle == nil {
-		if w.handle, err = k.newHandle(ctx); err != nil {
+	var apply func(Op) error
+	var hangUp func()
+	if mobyCan(op) && w.moby == nil {
+		if err := w.openMoby(ctx, k); err != nil {
 			return err
 		}
 	}
-	stop := context.AfterFunc(ctx, w.handle.Close)
-	err = call(w.handle, op)
+	if h := w.moby; h != nil && mobyCan(op) {
+		apply, hangUp = func(op Op) error { return mobyApply(h, op) }, h.Close
+	} else {
+		if w.own == nil {
+			if err := w.openOwn(k); err != nil {
+				return err
+			}
+		}
+		r := *w.own
+		apply, hangUp = r.apply, func() { _ = r.conn.Close() }
+	}
+	stop := context.AfterFunc(ctx, hangUp)
+	err = apply(op)
 	if !stop() {
 		err = fmt.Errorf("no answer from the kernel: %w", context.Cause(ctx))
 	}
 	if err != nil {
-		w.handle.Close()
-		w.handle = nil
+		w.close()
 	}
 	return err
 }
 
-// writeWithScheduler tries again with the scheduler's module loaded. The kernel asks for it itself, but that does not
-// reach the modules from every container or virtual machine.
-func (w *writer) writeWithScheduler(ctx context.Context, k *Kernel, op Op, err error) error {
-	module := "ip_vs_" + op.Scheduler
-	if !w.tried[module] {
-		w.tried[module] = true
-		if modprobe(ctx, module) == nil {
-			err = w.write(ctx, k, op)
+func (w *writer) openOwn(k *Kernel) error {
+	r, err := k.dial()
+	if err != nil {
+		return err
+	}
+	if err := r.findFamily(k.family); err != nil {
+		_ = r.conn.Close()
+		return err
+	}
+	w.own = &r
+	return nil
+}
+
+// writeWithModules tries again with the modules loaded that the service needs. The kernel asks for them itself, but that
+// does not reach the modules from every container or virtual machine.
+func (w *writer) writeWithModules(ctx context.Context, k *Kernel, op Op, err error) error {
+	need := []struct{ what, module string }{{"scheduler " + op.Scheduler, "ip_vs_" + op.Scheduler}}
+	if e := op.Persistence.Engine; e != "" {
+		need = append(need, struct{ what, module string }{"persistence engine " + e, "ip_vs_pe_" + e})
+	}
+	var missing []string
+	again := false
+	for _, n := range need {
+		if _, tried := w.tried[n.module]; !tried {
+			w.tried[n.module], again = modprobe(ctx, n.module), true
+		}
+		if w.tried[n.module] != nil {
+			missing = append(missing, fmt.Sprintf("%s: the kernel has no module %s", n.what, n.module))
 		}
 	}
-	if errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("scheduler %s: the kernel has no module %s: %w", op.Scheduler, module, err)
+	if again {
+		err = w.write(ctx, k, op)
 	}
-	return err
+	if len(missing) == 0 || !errors.Is(err, unix.ENOENT) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", strings.Join(missing, "; "), err)
 }
 
-// call translates an operation for moby/ipvs.
-func call(h *moby.Handle, op Op) error {
-	s := &moby.Service{
-		Address:       op.Service.Address.AsSlice(),
-		Protocol:      uint16(op.Service.Protocol),
-		Port:          op.Service.Port,
-		SchedName:     op.Scheduler,
-		Flags:         uint32(op.Flags),
-		AddressFamily: unix.AF_INET,
-		Netmask:       0xffffffff, // persistence by single client
-	}
-	if op.Service.Address.Is6() {
-		s.AddressFamily, s.Netmask = unix.AF_INET6, 128
-	}
-	d := &moby.Destination{
-		Address:         op.Destination.Address.Addr().AsSlice(),
-		Port:            op.Destination.Address.Port(),
-		Weight:          int(op.Destination.Weight),
-		ConnectionFlags: forwards[op.Destination.Forward],
-	}
-	switch op.Kind {
-	case AddService:
-		return h.NewService(s)
-	case UpdateService:
-		return h.UpdateService(s)
-	case DeleteService:
-		return h.DelService(s)
-	case AddDestination:
-		return h.NewDestination(s, d)
-	case UpdateDestination:
-		return h.UpdateDestination(s, d)
-	case DeleteDestination:
-		return h.DelDestination(s, d)
-	}
-	return fmt.Errorf("%s: %w", op.Kind, unix.EINVAL)
-}
-
-// mobyFamily is the number of the netlink family that moby/ipvs looks up once in the life of a process.
+// mobyFamily is the number of the netlink family that moby/ipvs looks up once in the life of a process. Once the module
+// was loaded anew, all writing is ours.
 var mobyFamily atomic.Uint32
 
-// newHandle opens a handle of moby/ipvs, which is safe only after a successful read: without the family it keeps quiet
+// openMoby opens a handle of moby/ipvs, which is safe only after a successful read: without the family it keeps quiet
 // and from then on reports success for every operation without doing any.
-func (k *Kernel) newHandle(ctx context.Context) (*moby.Handle, error) {
+func (w *writer) openMoby(ctx context.Context, k *Kernel) error {
+	if !mobyFamily.CompareAndSwap(0, uint32(k.family)) && mobyFamily.Load() != uint32(k.family) {
+		return nil
+	}
 	logrus.SetOutput(io.Discard) // it logs a modprobe that fails even if IPVS is there
 	h, err := moby.New(k.namespace)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	stop := context.AfterFunc(ctx, h.Close)
 	// No table has a service of protocol 0.
 	nothing := &moby.Service{AddressFamily: unix.AF_INET, Address: netip.IPv4Unspecified().AsSlice()}
 	present := h.IsServicePresent(nothing)
 	if !stop() {
-		return nil, fmt.Errorf("no answer from the kernel: %w", context.Cause(ctx))
+		return fmt.Errorf("no answer from the kernel: %w", context.Cause(ctx))
 	}
 	if present {
 		h.Close()
-		return nil, errors.New("moby/ipvs has missed the kernel's IPVS and looks only once: restart the process")
+		mobyFamily.Store(missedFamily)
+		return nil
 	}
-	return h, nil
+	w.moby = h
+	return nil
 }
 
-// explain adds what an operator can do about an error.
-func explain(err error) error {
-	switch {
-	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("needs CAP_NET_ADMIN in the initial user namespace: %w", err)
-	case errors.Is(err, unix.EAFNOSUPPORT):
-		return fmt.Errorf("the kernel's IPVS knows no IPv6: %w", err)
-	case errors.Is(err, unix.ENOPROTOOPT):
-		return fmt.Errorf("the kernel is unloading ip_vs: %w", err)
-	}
-	return err
-}
+// missedFamily stands for what moby/ipvs remembers if it looked when there was no IPVS.
+const missedFamily = 1 << 16
 
 // modprobe loads a kernel module.
 func modprobe(ctx context.Context, module string) error {

@@ -214,7 +214,7 @@ func TestOpsAreIpvsadm(t *testing.T) {
 	}
 }
 
-// TestKernelForeign has ipvsadm make services that are not ours, one of them without a name in the model.
+// TestKernelForeign has ipvsadm make services that are not ours.
 func TestKernelForeign(t *testing.T) {
 	netlab.RequireIPVS(t)
 	host := netlab.Test(t).Host("director")
@@ -229,11 +229,11 @@ func TestKernelForeign(t *testing.T) {
 			t.Errorf("got %+v, want 2 foreign services", report)
 		}
 	}
-	if list, err := k.List(t.Context()); err != nil || len(list) != 2 || list[0].Key != (ipvs.Key{}) {
+	if list, err := k.List(t.Context()); err != nil || len(list) != 2 || list[0].Key != ipvs.MarkKey(7, false) || len(list[0].Destinations) != 1 {
 		t.Errorf("got %v, %v, want the two foreign services, the one by mark first", list, err)
 	}
-	if stats, err := k.Stats(t.Context()); err != nil || len(stats) != 1 {
-		t.Errorf("got %v, %v, want statistics of the service with a key", stats, err)
+	if stats, err := k.Stats(t.Context()); err != nil || len(stats) != 2 {
+		t.Errorf("got %v, %v, want statistics of both", stats, err)
 	}
 }
 
@@ -254,7 +254,6 @@ func TestKernelDrift(t *testing.T) {
 	if report := <-reports; report.Err != nil || report.Done.Total() != 2 {
 		t.Errorf("got %+v, want two operations", report)
 	}
-	// Persistence is a setting that the model does not have: it shows in the flags.
 	ipvsadm(t, host, "-E -t 10.9.0.1:80 -s wlc -p 60")
 	ipvsadm(t, host, "-e -t 10.9.0.1:80 -r 10.9.1.1:80 -m -w 5")
 	ipvsadm(t, host, "-a -t 10.9.0.1:80 -r 10.9.1.2:80 -m -w 5")

@@ -33,11 +33,12 @@ type Reconciler struct {
 	table    atomic.Pointer[Table] // for Stats; nil while none is open
 
 	// The goroutine of Run owns the rest.
-	goal     goal
-	mirror   mirror
-	failures int
-	lastErr  string
-	drifting bool
+	goal      goal
+	mirror    mirror
+	failures  int
+	tableEdge edge
+	syncEdge  edge
+	drifting  bool
 }
 
 type snapshot struct {
@@ -89,19 +90,29 @@ func (r *Reconciler) Run(ctx context.Context) error {
 				continue // opening is tried at its own pace
 			}
 		case <-due:
-			r.mirror.due = true
+			r.mirror.due = !time.Now().Before(r.mirror.nextRead())
 		}
 		report := r.attempt(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		due = time.After(time.Until(r.next(report.Err)))
+		due = time.After(time.Until(r.next(errors.Join(report.Err, report.SyncErr))))
 		r.tell(report)
 		r.onReport(report)
 	}
 }
 
+// attempt opens the table if need be, and anew at once if it is not the one that was opened: then it is empty.
 func (r *Reconciler) attempt(ctx context.Context) Report {
+	report := r.attemptOnce(ctx)
+	if errors.Is(report.Err, ErrReloaded) {
+		r.log.Warn("ipvs table made anew", "err", report.Err)
+		report = r.attemptOnce(ctx)
+	}
+	return report
+}
+
+func (r *Reconciler) attemptOnce(ctx context.Context) Report {
 	if r.mirror.table == nil {
 		begin := time.Now()
 		openCtx, cancel := context.WithTimeout(ctx, openTimeout)
@@ -114,7 +125,7 @@ func (r *Reconciler) attempt(ctx context.Context) Report {
 		r.table.Store(&t)
 	}
 	report := r.mirror.reconcile(ctx, r.goal)
-	if errors.Is(report.Err, ErrNoIPVS) {
+	if errors.Is(report.Err, ErrNoIPVS) || errors.Is(report.Err, ErrReloaded) {
 		r.close()
 	}
 	return report
@@ -135,7 +146,7 @@ func (r *Reconciler) close() {
 func (r *Reconciler) next(err error) time.Time {
 	if err == nil {
 		r.failures = 0
-		return r.mirror.readAt.Add(max(readPeriod, readShare*r.mirror.readCost))
+		return r.mirror.nextRead()
 	}
 	wait := min(firstRetry<<min(r.failures, 10), lastRetry)
 	r.failures++
@@ -147,18 +158,8 @@ func (r *Reconciler) tell(report Report) {
 	if report.Done.Total() > 0 {
 		r.log.Info("ipvs table changed", "op", report.Done.String())
 	}
-	text := ""
-	if report.Err != nil {
-		text = report.Err.Error()
-	}
-	switch {
-	case text == r.lastErr:
-	case text != "":
-		r.log.Warn("ipvs table not as wanted", "err", report.Err)
-	default:
-		r.log.Info("ipvs table as wanted again")
-	}
-	r.lastErr = text
+	r.tableEdge.tell(r.log, report.Err, "ipvs table not as wanted", "ipvs table as wanted again")
+	r.syncEdge.tell(r.log, report.SyncErr, "connection sync not as wanted", "connection sync as wanted again")
 
 	drift := report.Drift.Total() > 0
 	if drift && !r.drifting {
@@ -167,6 +168,24 @@ func (r *Reconciler) tell(report Report) {
 	if report.Read {
 		r.drifting = drift
 	}
+}
+
+// edge is the text of the error that was logged last, or empty.
+type edge string
+
+func (e *edge) tell(log *slog.Logger, err error, begins, ends string) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	switch {
+	case text == string(*e):
+	case text != "":
+		log.Warn(begins, "err", err)
+	default:
+		log.Info(ends)
+	}
+	*e = edge(text)
 }
 
 // Stats returns what the kernel counts, at most a second old, with the services of others. It reads on its own, beside

@@ -43,7 +43,7 @@ func MakePlan(cfg *configs.Config, table []ipvs.Service, last State, missing fun
 	p := Plan{Operations: []string{}, Later: []LaterServer{}, Policy: []PolicyNote{}, Remove: []AddressState{}, Held: []AddressState{}}
 	now := time.Now()
 	want, decided, _ := desired(now, cfg, nil, leftBehind(now, cfg, table))
-	ops, foreign := ipvs.Plan(table, ipvs.Goal{Services: want, Owned: last.Keys()})
+	ops, foreign := ipvs.Plan(ipvs.State{Services: table}, ipvs.Goal{Services: want, Owned: last.Keys()})
 	p.Foreign = foreign
 	for _, op := range ops {
 		p.Operations = append(p.Operations, op.String())

@@ -4,6 +4,7 @@
 package ipvstest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/holdfast-lb/holdfast/ipvs"
 )
@@ -19,14 +21,19 @@ import (
 // Schedulers are the names of the schedulers of Linux 6.1. The fake knows them all; a kernel may lack the module of one.
 var Schedulers = strings.Fields("rr wrr lc wlc sed nq sh dh mh lblc lblcr fo ovf twos")
 
+// AbsentInterface is the name of a network interface that neither the fake nor the machine of a test has.
+const AbsentInterface = "absent0"
+
 // Fake is an [ipvs.Table] in memory that refuses what the kernel refuses, with the same errno. It is ready to use and
 // safe for use by several goroutines.
 type Fake struct {
-	mu      sync.Mutex
-	table   map[ipvs.Key]*service
-	fail    func(call string) error
-	applied []string
-	lists   int
+	mu       sync.Mutex
+	table    map[ipvs.Key]*service
+	timeouts *ipvs.Timeouts // nil: the kernel's defaults
+	daemons  []ipvs.SyncDaemon
+	fail     func(call string) error
+	applied  []string
+	lists    int
 }
 
 type service struct {
@@ -41,7 +48,7 @@ type destination struct {
 }
 
 // Fail makes every call for which f returns an error fail with it. The call is the operation as arguments of ipvsadm,
-// or "list" or "stats". Nil lets everything pass again.
+// or "list", "stats", "timeouts" or "daemons". Nil lets everything pass again.
 func (f *Fake) Fail(fail func(call string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -147,6 +154,33 @@ func (f *Fake) refuse(ctx context.Context, call string) error {
 	return nil
 }
 
+// Timeouts implements [ipvs.Table]. They begin as the kernel's defaults.
+func (f *Fake) Timeouts(ctx context.Context) (ipvs.Timeouts, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.refuse(ctx, "timeouts"); err != nil {
+		return ipvs.Timeouts{}, err
+	}
+	return f.inForce(), nil
+}
+
+func (f *Fake) inForce() ipvs.Timeouts {
+	if f.timeouts == nil {
+		return ipvs.Timeouts{TCP: 15 * time.Minute, TCPFin: 2 * time.Minute, UDP: 5 * time.Minute}
+	}
+	return *f.timeouts
+}
+
+// SyncDaemons implements [ipvs.Table].
+func (f *Fake) SyncDaemons(ctx context.Context) ([]ipvs.SyncDaemon, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.refuse(ctx, "daemons"); err != nil {
+		return nil, err
+	}
+	return slices.Clone(f.daemons), nil
+}
+
 // Apply implements [ipvs.Table].
 func (f *Fake) Apply(ctx context.Context, op ipvs.Op) error {
 	f.mu.Lock()
@@ -157,30 +191,94 @@ func (f *Fake) Apply(ctx context.Context, op ipvs.Op) error {
 	}
 	s := f.table[op.Service]
 	switch {
+	case op.Kind == ipvs.SetTimeouts:
+		f.set(op.Timeouts)
+		return nil
+	case op.Kind == ipvs.StartSync:
+		return f.start(op.Sync)
+	case op.Kind == ipvs.StopSync:
+		return f.stop(op.Sync.Role)
+	case op.Kind == ipvs.AddService && s != nil:
+		return syscall.EEXIST
 	case op.Kind == ipvs.AddService:
 		return f.addService(op)
 	case s == nil:
 		return syscall.ESRCH
 	case op.Kind == ipvs.UpdateService:
-		if !slices.Contains(Schedulers, op.Scheduler) {
-			return syscall.ENOENT
+		if err := check(op); err != nil {
+			return err
 		}
 		s.Settings = op.Settings
 	case op.Kind == ipvs.DeleteService:
 		delete(f.table, op.Service)
+	case mixed(op) && op.Kind != ipvs.DeleteDestination && (op.Destination.Forward != ipvs.Tunnel || len(f.daemons) > 0):
+		return syscall.EINVAL
 	default:
 		return s.apply(op)
 	}
 	return nil
 }
 
-func (f *Fake) addService(op ipvs.Op) error {
+func (f *Fake) set(t ipvs.Timeouts) {
+	now := f.inForce()
+	f.timeouts = &ipvs.Timeouts{TCP: cmp.Or(t.TCP, now.TCP), TCPFin: cmp.Or(t.TCPFin, now.TCPFin), UDP: cmp.Or(t.UDP, now.UDP)}
+}
+
+func (f *Fake) start(d ipvs.SyncDaemon) error {
+	sameRole := func(o ipvs.SyncDaemon) bool { return o.Role == d.Role }
 	switch {
-	case f.table[op.Service] != nil:
+	case !d.Group.IsMulticast() || f.hasMixed():
+		return syscall.EINVAL
+	case slices.ContainsFunc(f.daemons, sameRole):
 		return syscall.EEXIST
-	case !slices.Contains(Schedulers, op.Scheduler):
+	case d.Interface == AbsentInterface:
+		return syscall.ENODEV
+	}
+	f.daemons = append(f.daemons, d)
+	slices.SortFunc(f.daemons, func(a, b ipvs.SyncDaemon) int { return cmp.Compare(a.Role, b.Role) })
+	return nil
+}
+
+func (f *Fake) stop(role ipvs.SyncRole) error {
+	before := len(f.daemons)
+	f.daemons = slices.DeleteFunc(f.daemons, func(d ipvs.SyncDaemon) bool { return d.Role == role })
+	if len(f.daemons) == before {
+		return syscall.ESRCH
+	}
+	return nil
+}
+
+// mixed reports whether the destination is of another address family than its service.
+func mixed(op ipvs.Op) bool { return op.Destination.Address.Addr().Is4() != op.Service.Address.Is4() }
+
+func (f *Fake) hasMixed() bool {
+	for k, s := range f.table {
+		for a := range s.destinations {
+			if a.Addr().Is4() != k.Address.Is4() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// check tells what the kernel says about the settings of a service.
+func check(op ipvs.Op) error {
+	p := op.Persistence
+	switch {
+	case !slices.Contains(Schedulers, op.Scheduler) || p.Engine != "" && p.Engine != "sip":
 		return syscall.ENOENT
-	case f.table == nil:
+	case op.Service.Address.Is6() && p.Timeout != 0 && (p.Netmask < 1 || p.Netmask > 128):
+		return syscall.EINVAL
+	}
+	return nil
+}
+
+func (f *Fake) addService(op ipvs.Op) error {
+	if err := check(op); err != nil {
+		return err
+	}
+	if f.table == nil {
 		f.table = make(map[ipvs.Key]*service)
 	}
 	f.table[op.Service] = &service{
@@ -191,27 +289,27 @@ func (f *Fake) addService(op ipvs.Op) error {
 }
 
 func (s *service) apply(op ipvs.Op) error {
-	address := op.Destination.Address
+	d, address := op.Destination, op.Destination.Address
 	have := s.destinations[address]
 	switch {
-	case address.Addr().Is4() != op.Service.Address.Is4():
-		return syscall.EINVAL
 	case op.Kind == ipvs.DeleteDestination && have == nil:
 		return syscall.ENOENT
 	case op.Kind == ipvs.DeleteDestination:
 		delete(s.destinations, address)
-	case op.Destination.Weight > math.MaxInt32:
+	case d.Weight > math.MaxInt32 || d.Lower > d.Upper:
 		return syscall.ERANGE
+	case d.Encapsulation.Type == ipvs.GUE && d.Encapsulation.Port == 0:
+		return syscall.EINVAL
 	case op.Kind == ipvs.UpdateDestination && have == nil:
 		return syscall.ENOENT
 	case op.Kind == ipvs.UpdateDestination:
-		have.Destination = op.Destination
+		have.Destination = d
 	case have != nil:
 		return syscall.EEXIST
 	case !unicast(address.Addr()):
 		return syscall.EINVAL
 	default:
-		s.destinations[address] = &destination{Destination: op.Destination}
+		s.destinations[address] = &destination{Destination: d}
 	}
 	return nil
 }

@@ -39,12 +39,28 @@ func TestFakeCountersOutliveUpdates(t *testing.T) {
 }
 
 func TestParseAndDump(t *testing.T) {
-	const text = `-A -t 10.0.0.100:80 -s wlc
+	const text = `-A -f 7 -s rr
+-a -f 7 -r 10.0.1.1:0 -g -w 1
+-A -f 8 -6 -s rr -p 300 -M 64
+-a -f 8 -6 -r [fd00::2]:0 -g -w 1
+-A -t 10.0.0.100:0 -s rr -p 360
+-a -t 10.0.0.100:0 -r 10.0.1.1:0 -g -w 1
+-A -t 10.0.0.100:80 -s wlc -p 60 -M 255.255.255.0
 -a -t 10.0.0.100:80 -r 10.0.1.1:80 -g -w 1
--A -t [fd00::1]:443 -s sh -b sh-fallback,sh-port
--a -t [fd00::1]:443 -r [fd00::2]:443 -i -w 0
--A -u 10.0.0.100:53 -s rr -b flag-1,flag-2,flag-3
+-a -t 10.0.0.100:80 -r 10.0.1.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum
+-a -t 10.0.0.100:80 -r 10.0.1.3:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-csum -x 100 -y 50
+-a -t 10.0.0.100:80 -r 10.0.1.4:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum
+-a -t 10.0.0.100:80 -r 10.0.1.5:80 -i -w 1 --tun-type gre --tun-nocsum
+-a -t 10.0.0.100:80 -r 10.0.1.6:80 -i -w 1 --tun-type gre --tun-csum
+-a -t 10.0.0.100:80 -r [fd00::2]:80 -i -w 1 --tun-type ipip -x 9
+-A -t 10.0.0.101:80 -s rr -p 60 -M 0.0.0.0
+-A -t [fd00::1]:443 -s sh -p 60 -b sh-fallback,sh-port
+-a -t [fd00::1]:443 -r [fd00::2]:443 -i -w 0 --tun-type ipip
+-A -u 10.0.0.100:53 -s rr -o -b flag-1,flag-2,flag-3
 -a -u 10.0.0.100:53 -r 10.0.1.1:53 -m -w 65535
+-A -u 10.0.0.100:5060 -s mh -p 60 -M 255.255.255.0 --pe sip -o -b mh-port
+-A --sctp-service 10.0.0.100:80 -s mh -b mh-fallback,mh-port
+-a --sctp-service 10.0.0.100:80 -r 10.0.1.1:80 -m -w 1
 `
 	table := ipvstest.Parse(text)
 	if got := ipvstest.Dump(table); got != text {

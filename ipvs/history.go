@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ipvs
+
+import "net/netip"
+
+// history tells what we changed from what others did: it holds what is wanted now and, by service and address, what
+// became different from before since an attempt last succeeded (the zero address stands for the service itself).
+type history struct {
+	wanted []Service
+	begun  bool // there was an attempt that succeeded; before it everything is new
+	fresh  map[Key]map[netip.AddrPort]bool
+}
+
+// want notes the newest wanted table.
+func (h *history) want(want []Service) {
+	if h.begun {
+		for _, op := range Diff(want, h.wanted) {
+			if h.fresh == nil {
+				h.fresh = make(map[Key]map[netip.AddrPort]bool)
+			}
+			if h.fresh[op.Service] == nil {
+				h.fresh[op.Service] = make(map[netip.AddrPort]bool)
+			}
+			h.fresh[op.Service][op.Destination.Address] = true
+		}
+	}
+	h.wanted = want
+}
+
+// target returns the wanted table with what others changed, and we did not, left as it is in have. A service that others
+// deleted comes back whole when we change anything in it.
+func (h *history) target(have []Service) []Service {
+	if !h.begun {
+		return h.wanted
+	}
+	var target []Service
+	for w, is := range pairs(h.wanted, have, compareServices) {
+		switch {
+		case w == nil:
+			if !h.fresh[is.Key][netip.AddrPort{}] {
+				target = append(target, *is)
+			}
+		case is == nil:
+			if len(h.fresh[w.Key]) > 0 {
+				target = append(target, *w)
+			}
+		default:
+			target = append(target, merge(w, is, h.fresh[w.Key]))
+		}
+	}
+	return target
+}
+
+// merge takes from want what is fresh and the rest from have.
+func merge(want, have *Service, fresh map[netip.AddrPort]bool) Service {
+	s := Service{Key: have.Key, Settings: have.Settings}
+	if fresh[netip.AddrPort{}] {
+		s.Settings = want.Settings
+	}
+	for w, is := range pairs(want.Destinations, have.Destinations, compareDestinations) {
+		from := is
+		if w != nil && fresh[w.Address] || is != nil && fresh[is.Address] {
+			from = w
+		}
+		if from != nil {
+			s.Destinations = append(s.Destinations, *from)
+		}
+	}
+	return s
+}
