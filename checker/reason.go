@@ -117,7 +117,8 @@ func explain(err error, target netip.AddrPort) (reason string, local bool) {
 		return reasonClosed, false
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return reasonDescriptors, true
-	case errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM), errors.Is(err, syscall.ENOSPC),
+		errors.Is(err, syscall.EAGAIN): // the latter: the send buffer of a packet socket is full
 		return reasonMemory, true
 	case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EADDRINUSE):
 		return reasonPort, true

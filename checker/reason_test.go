@@ -31,6 +31,7 @@ func TestFault(t *testing.T) {
 		{op(os.NewSyscallError("read", syscall.ECONNRESET)), reasonReset, false, "read 192.0.2.1:80: connection reset by peer"},
 		{os.NewSyscallError("socket", syscall.EAFNOSUPPORT), reasonNetwork, true,
 			"check could not run here: read 192.0.2.1:80: address family not supported by protocol"},
+		{syscall.EAGAIN, reasonMemory, true, "check could not run here: read 192.0.2.1:80: resource temporarily unavailable"},
 		{x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"a\x1b[2J\nb"}}, Host: "c"}, reasonName, false,
 			"read 192.0.2.1:80: x509: certificate is valid for a?[2J?b, not c"},
 		{errors.New(strings.Repeat("é", 200)), reasonOther, false, "read 192.0.2.1:80: " + strings.Repeat("é", 90)}, // no half one

@@ -14,7 +14,7 @@ import (
 
 // Options are what a Set needs beside its checks. The zero value works.
 type Options struct {
-	Concurrency int // checks in flight that hold a goroutine: all but TCP, which take 4096; 0: 1024
+	Concurrency int // checks in flight that hold a goroutine: all but plain TCP, see maxConnects; 0: 1024
 	Log         *slog.Logger
 
 	// Virtual reports an address that moves between directors: no check is sent from it that has no Source. Nil: none is.
@@ -29,7 +29,7 @@ type Options struct {
 
 const (
 	defaultConcurrency = 1024
-	tcpConcurrency     = 4096
+	tcpConcurrency     = 16384
 )
 
 // Set is a set of running checks. Apply gives it the checks, Run runs them. Checks with an equal Config run as one, and
@@ -38,7 +38,8 @@ const (
 // Time is CLOCK_MONOTONIC, which stands still while the machine is suspended: all slots move by that, and none is missed.
 //
 // With neither timeout nor retry longer than the interval, a server is down at the latest fall × interval + timeout
-// after it stops to pass, and up rise × interval + timeout after it passes again.
+// after it stops to pass, and up rise × interval + timeout after it passes again; but what is due while as many are in
+// flight as may be waits for the first of them to end, which OnLate tells.
 type Set struct {
 	log      *slog.Logger
 	onChange func(Change)
@@ -93,7 +94,7 @@ func NewSet(o Options) *Set {
 		firstRound: make(chan struct{}),
 		entries:    make(map[job]*entry),
 		faults:     make(map[string]int),
-		tcp:        lane{limit: tcpConcurrency},
+		tcp:        lane{limit: maxConnects()},
 		rest:       lane{limit: o.Concurrency},
 	}
 	if s.log == nil {

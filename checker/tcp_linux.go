@@ -46,6 +46,15 @@ func newDialer() (*dialer, error) {
 	return d, nil
 }
 
+// maxConnects is how many connects may be in flight: no more than half of the descriptors that this process may have.
+func maxConnects() int {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return tcpConcurrency
+	}
+	return int(max(1, min(tcpConcurrency, l.Cur/2)))
+}
+
 // close ends run and all connects in flight.
 func (d *dialer) close() {
 	_ = d.epoll.Close()

@@ -311,3 +311,22 @@ func TestTCPv6(t *testing.T) {
 		t.Errorf("got %v, want a pass", res.Err)
 	}
 }
+
+// Where few descriptors are allowed, checks wait for each other instead of failing for want of one.
+func TestMaxConnects(t *testing.T) {
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: min(1024, was.Max), Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	if s := NewSet(Options{}); s.tcp.limit != 512 {
+		t.Errorf("%d at once, want 512", s.tcp.limit)
+	}
+}
