@@ -72,6 +72,8 @@ func (b *builder) checks(list []*rawCheck, service VirtualServer) []check {
 		count[raw.Kind]++
 	}
 	var out []check
+	var silent []*rawCheck
+	found := len(b.diags)
 	for _, raw := range list {
 		kind := b.kind(raw)
 		if kind == 0 {
@@ -87,6 +89,12 @@ func (b *builder) checks(list []*rawCheck, service VirtualServer) []check {
 			b.unique("check name", list[0].Range.String(), fmt.Sprintf("%q", c.name), orRange(raw.Name, raw.KindRange))
 		}
 		out = append(out, c)
+		if c.passesSilence() {
+			silent = append(silent, raw)
+		}
+	}
+	if len(silent) == len(list) && !b.diags[found:].HasErrors() {
+		b.lintSilent(silent)
 	}
 	return out
 }

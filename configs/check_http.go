@@ -40,6 +40,13 @@ func (b *builder) httpCheck(raw *rawCheck, c *check) {
 	h.Digest = read(b, raw.Digest, "", orEmpty(matching(parseDigest)))
 	h.MaxBody = read(b, raw.MaxBody, defaultMaxBody, whole(1, maxMaxBody))
 	h.Redirects = read(b, raw.Redirects, false, boolean)
+	for _, code := range []int{301, 302, 303, 307, 308} {
+		if h.Redirects && h.Status.Contains(code) {
+			b.warn(raw.Status.Expr.Range(), "Redirect not followed",
+				fmt.Sprintf("An answer that status lists passes as it is, so a redirect with %d is not followed.", code))
+			break
+		}
+	}
 }
 
 // location reads where the request goes: url, or the parts that it stands for. The connection goes to the real server
@@ -105,8 +112,9 @@ func notInHost(r rune) bool {
 
 // parseHost accepts what may stand in a Host header.
 func parseHost(s string) (string, error) {
-	if len(s) > 255 || strings.ContainsFunc(s, notInHost) {
-		return "", errors.New(`takes a host name such as "www.example.com"`)
+	u, err := url.Parse("http://" + s)
+	if s != "" && (err != nil || u.Hostname() == "") || len(s) > 255 || strings.ContainsFunc(s, notInHost) {
+		return "", errors.New(`takes a host name such as "www.example.com", or an IPv6 address in brackets`)
 	}
 	return s, nil
 }

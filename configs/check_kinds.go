@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/zclconf/go-cty/cty"
@@ -73,6 +74,23 @@ func parseSend(limit int) func(string) (string, error) {
 			return "", fmt.Errorf("takes at most %d bytes, not %d", limit, len(s))
 		}
 		return s, nil
+	}
+}
+
+// silence is after how long this host or a router says by ICMP that a host does not answer ARP or neighbour discovery: 3
+// requests, 1 s each (linux/Documentation/networking/ip-sysctl.rst, mcast_solicit and retrans_time_ms).
+const silence = 3 * time.Second
+
+// passesSilence reports a check that a host passes which is off.
+func (c check) passesSilence() bool {
+	return c.config.Kind == checker.UDP && c.config.Expect == "" && c.config.Timeout <= silence
+}
+
+// lintSilent warns of checks that a host passes which is off, where there are no others.
+func (b *builder) lintSilent(list []*rawCheck) {
+	for _, raw := range list {
+		b.warn(raw.Range, "Passes while the host is off",
+			`Without expect only an ICMP error fails the check, which for a host that is off comes after 3s: write an expect, timeout = "4s" with interval = "5s", or a check "icmp" beside it.`)
 	}
 }
 

@@ -174,7 +174,7 @@ func TestCheckBounds(t *testing.T) {
 		{"dns label", `"dns" { name = "` + label + `a" }`, `name takes a domain name such as`},
 		{"dns name", `"dns" { name = "` + fits + `" }`, ""},
 		{"dns name too long", `"dns" { name = "a` + fits + `" }`, "name takes at most 253 characters, not 254"},
-		{"datagram", `"udp" { send = "hex:` + strings.Repeat("00", 65507) + `" }`, ""},
+		{"datagram", `"udp" { expect = "."` + "\n" + `send = "hex:` + strings.Repeat("00", 65507) + `" }`, ""},
 		{"datagram too long", `"udp" { send = "` + strings.Repeat("a", 65508) + `" }`, "send takes at most 65507 bytes, not 65508"},
 		{"send too long", `"tcp" { send = "` + strings.Repeat("a", 65537) + `" }`, "send takes at most 65536 bytes, not 65537"},
 		{"body too long", `"http" { body = "` + strings.Repeat("a", 65537) + `" }`, "body takes at most 65536 bytes, not 65537"},

@@ -34,7 +34,7 @@ virtual_server "a" {
     headers = /* error: Invalid headers: headers is a map, such as { Accept = "text/plain" }, not "Accept: text". */ "Accept: text"
     method  = /* error: Invalid method: method takes the method of a request such as "GET". */ "GET /"
     digest  = /* error: Invalid digest: digest takes 32 hexadecimal digits after "md5:". */ "md5:0123456789abcdef0123456789abcdeg"
-    host    = /* error: Invalid host: host takes a host name such as "www.example.com". */ "bücher.example"
+    host    = /* error: Invalid host: host takes a host name such as "www.example.com", or an IPv6 address in brackets. */ "bücher.example"
   }
   check "http" {
     name = "relative"
@@ -76,6 +76,18 @@ virtual_server "a" {
     name   = "scheme-without-tls"
     scheme = "http"
     /* error: Contradictory tls: scheme says http: write https to ask by TLS, or remove the tls block. */ tls {}
+  }
+  check "http" {
+    name = "host-without-brackets"
+    host = /* error: Invalid host: host takes a host name such as "www.example.com", or an IPv6 address in brackets. */ "2001:db8::1"
+  }
+  check "http" {
+    name = "host-half"
+    host = /* error: Invalid host: host takes a host name such as "www.example.com", or an IPv6 address in brackets. */ "[2001:db8::1"
+  }
+  check "http" {
+    name = "host-without-name"
+    host = /* error: Invalid host: host takes a host name such as "www.example.com", or an IPv6 address in brackets. */ ":80"
   }
   real_server "web1" {
     address = "10.0.0.21"

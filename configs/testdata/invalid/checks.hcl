@@ -16,7 +16,7 @@ virtual_server "a" {
   check "http" {
     name   = /* error: Invalid name: name takes 1 to 63 characters without a slash or white space. */ "a b"
     path   = /* error: Invalid path: path starts with "/": write "/health". */ "health"
-    host   = /* error: Invalid host: host takes a host name such as "www.example.com". */ "http://www.example.com"
+    host   = /* error: Invalid host: host takes a host name such as "www.example.com", or an IPv6 address in brackets. */ "http://www.example.com"
     expect = /* error: Invalid expect: expect takes a regular expression of RE2, which has no look-around or back-references: invalid or unsupported Perl syntax: `(?=`. */ "(?=a)"
     status = [
       "200",

@@ -82,7 +82,7 @@ virtual_server "ports" {
   }
   real_server "web4" {
     address = "10.0.0.24"
-    check /* error: Missing port: real_server "web4" has no port: say which one to ask, with port = 80 for example. */ "udp" {}
+    check /* error: Missing port: real_server "web4" has no port: say which one to ask, with port = 80 for example. */ "tcp" {}
   }
 }
 virtual_server "persistent" {
