@@ -174,8 +174,11 @@ func (h *httpCheck) redirect(req *http.Request, moved *http.Response) error {
 	to.Fragment, to.User = "", nil
 	same := strings.EqualFold(trimPort(to.Host, to.Scheme), trimPort(h.request.Host, to.Scheme)) ||
 		strings.EqualFold(trimPort(to.Host, to.Scheme), hostOf(h.config.Target, to.Scheme))
-	if to.Scheme != req.URL.Scheme || !same {
+	switch {
+	case !same:
 		return fmt.Errorf("%q is on another server, and not followed", to)
+	case to.Scheme != req.URL.Scheme:
+		return fmt.Errorf("%q is not %s, and not followed", to, req.URL.Scheme)
 	}
 	// RFC 9110 section 15.4: 303 asks for a GET, and 301 and 302 turn a POST into one.
 	switch moved.StatusCode {

@@ -244,7 +244,7 @@ func TestRedirects(t *testing.T) {
 		{"GET", "/a", "redirect", "in a circle", "GET /b", 2},
 		{"GET", "/elsewhere", "redirect", "//other.example.com/", "GET /elsewhere", 1},
 		{"GET", "/otherport", "redirect", "another server", "GET /otherport", 1},
-		{"GET", "/scheme", "redirect", "gopher://", "GET /scheme", 1},
+		{"GET", "/scheme", "redirect", `"gopher://www.example.com/" is not http`, "GET /scheme", 1},
 		{"GET", "/nowhere", "status", "302 Found", "GET /nowhere", 1},
 		{"POST", "/303/1", "", "200 OK", "GET /303/0", 2},
 		{"POST", "/301/1", "", "200 OK", "GET /301/0", 2},
