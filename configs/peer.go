@@ -84,6 +84,8 @@ func (p pair) compare() {
 		alone(b, p.here)
 	}
 	p.groups(partner)
+	p.services()
+	p.sync(partner)
 }
 
 // names reports two directors of one name. One that comes from the host's name is not known of the other.
