@@ -5,6 +5,7 @@
 package configs
 
 import (
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -58,6 +59,18 @@ const (
 	Clear           // and delete our services
 	Keep            // leave both; the addresses end with their lease
 )
+
+func (o OnExit) String() string {
+	switch o {
+	case Withdraw:
+		return "withdraw"
+	case Clear:
+		return "clear"
+	case Keep:
+		return "keep"
+	}
+	return fmt.Sprintf("on exit(%d)", uint8(o))
+}
 
 // ConnectionSync is the block of the same name; its zero value: there is none, and daemons that run are somebody else's.
 type ConnectionSync struct {

@@ -3,12 +3,14 @@
 package director
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,6 +127,10 @@ func differences(old, cfg *configs.Config) []string {
 	if old.HTTP.Listen != cfg.HTTP.Listen {
 		note("http listen %q -> %q", old.HTTP.Listen, cfg.HTTP.Listen)
 	}
+	list = append(list, directorDifferences(old.Director, cfg.Director)...)
+	if old.Timeouts != cfg.Timeouts {
+		note("timeouts changed")
+	}
 	list = append(list, changed("virtual_router", old.VirtualRouters, cfg.VirtualRouters, func(vr vrrp.Config) string { return vr.Name })...)
 	list = append(list, changed("virtual_router", old.Trackers, cfg.Trackers, func(t track.Tracker) string {
 		return fmt.Sprintf("%s: track_%v %s", t.Key.Router, t.Key.Kind, t.Key.Name)
@@ -150,6 +156,24 @@ func differences(old, cfg *configs.Config) []string {
 	return list
 }
 
+func directorDifferences(old, d configs.Director) (list []string) {
+	drift := map[bool]string{false: "repair", true: "report"}
+	for _, f := range []struct {
+		name    string
+		was, is any
+	}{
+		{"manage_sysctls", old.ManageSysctls, d.ManageSysctls},
+		{"on_exit", old.OnExit, d.OnExit},
+		{"control_group", strconv.Quote(old.ControlGroup), strconv.Quote(d.ControlGroup)},
+		{"drift", drift[old.ReportDrift], drift[d.ReportDrift]},
+	} {
+		if f.was != f.is {
+			list = append(list, fmt.Sprintf("director %s %v -> %v", f.name, f.was, f.is))
+		}
+	}
+	return list
+}
+
 // changed says which of the things that a name tells apart were added, removed, or are no longer the same.
 func changed[T any](kind string, old, now []T, name func(T) string) (list []string) {
 	compare(old, now, name, func(name string, a, b *T) {
@@ -171,9 +195,18 @@ func serviceDifferences(old, vs configs.VirtualServer) []string {
 	if old.Key != vs.Key {
 		list = append(list, fmt.Sprintf("%s: address %v -> %v", prefix, old.Key, vs.Key))
 	}
-	if old.Scheduler != vs.Scheduler || old.Flags != vs.Flags {
-		list = append(list, fmt.Sprintf("%s: scheduler %s -> %s", prefix,
-			ipvs.SchedulerArgs(old.Scheduler, old.Flags), ipvs.SchedulerArgs(vs.Scheduler, vs.Flags)))
+	scheduler := func(s ipvs.Settings) string { return ipvs.SchedulerArgs(s.Scheduler, s.Flags&^ipvs.OnePacket) }
+	if a, b := scheduler(old.Settings), scheduler(vs.Settings); a != b {
+		list = append(list, fmt.Sprintf("%s: scheduler %s -> %s", prefix, a, b))
+	}
+	if old.Persistence != vs.Persistence {
+		list = append(list, prefix+": persistence changed")
+	}
+	if old.Active != vs.Active {
+		list = append(list, fmt.Sprintf("%s: active %s -> %s", prefix, cmp.Or(old.Active, "always"), cmp.Or(vs.Active, "always")))
+	}
+	if old.DrainTimeout != vs.DrainTimeout {
+		list = append(list, fmt.Sprintf("%s: drain_timeout %v -> %v", prefix, old.DrainTimeout, vs.DrainTimeout))
 	}
 	if old.Quorum != vs.Quorum {
 		list = append(list, prefix+": quorum changed")
@@ -182,7 +215,7 @@ func serviceDifferences(old, vs configs.VirtualServer) []string {
 		list = append(list, prefix+": sorry_server changed")
 	}
 	if old.Forward != vs.Forward || old.Inhibit != vs.Inhibit || old.StartUp != vs.StartUp ||
-		old.PanicThreshold != vs.PanicThreshold || old.SlowStart != vs.SlowStart {
+		old.PanicThreshold != vs.PanicThreshold || old.SlowStart != vs.SlowStart || (old.Flags^vs.Flags)&ipvs.OnePacket != 0 {
 		list = append(list, prefix+": options changed")
 	}
 	name := func(rs configs.RealServer) string { return rs.Name }
@@ -191,21 +224,37 @@ func serviceDifferences(old, vs configs.VirtualServer) []string {
 		switch {
 		case a == nil:
 			list = append(list, server+" added")
-			return
 		case b == nil:
 			list = append(list, server+" removed")
-			return
-		}
-		if a.Address != b.Address {
-			list = append(list, fmt.Sprintf("%s: address %v -> %v", server, a.Address, b.Address))
-		}
-		if a.Weight != b.Weight {
-			list = append(list, fmt.Sprintf("%s: weight %d -> %d", server, a.Weight, b.Weight))
-		}
-		if !slices.Equal(a.Checks, b.Checks) {
-			list = append(list, server+": checks changed")
+		default:
+			list = append(list, serverDifferences(server, *a, *b)...)
 		}
 	})
+	return list
+}
+
+func serverDifferences(prefix string, old, rs configs.RealServer) (list []string) {
+	note := func(format string, args ...any) { list = append(list, prefix+": "+fmt.Sprintf(format, args...)) }
+	if old.Address != rs.Address {
+		note("address %v -> %v", old.Address, rs.Address)
+	}
+	if old.Weight != rs.Weight {
+		note("weight %d -> %d", old.Weight, rs.Weight)
+	}
+	if old.Forward != rs.Forward {
+		note("forward %v -> %v", old.Forward, rs.Forward)
+	} else if old.Encapsulation != rs.Encapsulation {
+		note("tunnel changed")
+	}
+	if old.UpperThreshold != rs.UpperThreshold || old.LowerThreshold != rs.LowerThreshold {
+		note("thresholds %d, %d -> %d, %d", old.UpperThreshold, old.LowerThreshold, rs.UpperThreshold, rs.LowerThreshold)
+	}
+	if old.Maintenance != rs.Maintenance {
+		note("maintenance %v -> %v", old.Maintenance, rs.Maintenance)
+	}
+	if !slices.Equal(old.Checks, rs.Checks) {
+		note("checks changed")
+	}
 	return list
 }
 
