@@ -74,6 +74,9 @@ type Options struct {
 	Resume bool // was master when the last run of this director ended without handing over
 	// OnTransition is called for every change of state, in order. It must not block.
 	OnTransition func(Transition)
+	// OnHolding is told whether the router serves its addresses, at first and with every change but the end: a router that
+	// resumes serves them as backup, and one that has handed over goes on for a while. It must not block.
+	OnHolding func(bool)
 	// OnLate is told how late each timer of the election fired. It must not block.
 	OnLate func(time.Duration)
 }
@@ -102,6 +105,8 @@ type Instance struct {
 	group    *Group
 	machine  *Machine
 	told     cause // the reason that was published last
+	toldHold bool  // and whether it serves the addresses, if that was
+	holdTold bool
 	conn     Conn
 	index    int // of the link that conn is bound to
 	wg       sync.WaitGroup

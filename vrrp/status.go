@@ -124,4 +124,8 @@ func (i *Instance) publish() {
 	if news {
 		i.o.OnTransition(t)
 	}
+	if m.state != Init && i.o.OnHolding != nil && (!i.holdTold || i.toldHold != m.holding) {
+		i.holdTold, i.toldHold = true, m.holding
+		i.o.OnHolding(m.holding)
+	}
 }

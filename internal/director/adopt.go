@@ -4,8 +4,11 @@ package director
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/holdfast-lb/holdfast/checker"
+	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/ipvs"
 )
 
@@ -21,7 +24,9 @@ func (d *Director) adopt(ctx context.Context) {
 	for _, vr := range d.cfg.VirtualRouters { // first: reading the table may take a while
 		d.start(vr, d.last.master(vr))
 	}
-	d.decided = leftBehind(d.started, d.cfg, d.readTable(ctx))
+	d.overrides = d.last.overrides()
+	d.pruneOverrides()
+	d.decided = leftBehind(d.started, d.cfg, d.readTable(ctx), d.last)
 	d.applyChecks()
 	d.decide(time.Now())
 	d.publish()
@@ -60,4 +65,73 @@ func (d *Director) readTable(ctx context.Context) []ipvs.Service {
 		d.log.Warn("servers that the last run left up are not known", "err", err)
 	}
 	return list
+}
+
+// leftBehind are the decisions that an earlier run has left in the kernel's table: servers that get traffic there, or would
+// if they had a weight, and with which weight. What the policy needs to know of the last run beside that is in its state.
+func leftBehind(now time.Time, cfg *configs.Config, table []ipvs.Service, last State) decisions {
+	weights := make(map[serverID]uint32)
+	there := make(map[ipvs.Key]bool)
+	for _, s := range table {
+		there[s.Key] = true
+		for _, d := range s.Destinations {
+			weights[serverID{s.Key, d.Address}] = d.Weight
+		}
+	}
+	overrides, running := last.overrides(), last.drains(now)
+	left := decisions{
+		servers: make(map[serverID]server), services: make(map[ipvs.Key]service), leaving: leftLeavers(now, cfg, table, last),
+	}
+	for _, vs := range cfg.VirtualServers {
+		var up uint64
+		for _, rs := range vs.RealServers {
+			id := serverID{vs.Key, rs.Address}
+			weight, there := weights[id]
+			if !there {
+				continue
+			}
+			dynamic := slices.ContainsFunc(rs.Checks, func(c checker.Check) bool { return c.Config.DynamicWeight })
+			is := server{verdict: checker.Up, since: now, present: true, forced: overrides[object{vs.Name, rs.Name}].weight}
+			run, drains := running[id]
+			switch {
+			case drains:
+				is.verdict, is.drain = checker.Unknown, drain{cause: byOperator, since: run.since, until: run.until}
+			case weight == 0 && is.configured(rs) > 0 && (!dynamic || is.forced.Set || vs.Inhibit):
+				is.verdict, is.holds = checker.Unknown, true
+			case dynamic && !is.forced.Set:
+				is.dynamic, is.kept = checker.Weight{Set: true, Value: weight}, true
+			default:
+				is.ramp = rampAt(now, vs.SlowStart, weight, is.configured(rs))
+			}
+			left.servers[id] = is
+			if is.verdict == checker.Up && is.whole(rs) > 0 {
+				up += uint64(is.configured(rs))
+			}
+		}
+		switch _, sorry := weights[serverID{vs.Key, vs.Sorry.Address}]; {
+		case sorry:
+			left.services[vs.Key] = service{verdict: checker.Down, since: now, present: true}
+		case up >= quorum(vs, checker.Up):
+			left.services[vs.Key] = service{verdict: checker.Up, since: now, present: true}
+		case there[vs.Key]:
+			left.services[vs.Key] = service{present: true}
+		}
+	}
+	return left
+}
+
+// checks returns every check of the configuration. One of a server that is up, or is to start as such, begins as passed.
+func checks(cfg *configs.Config, decided decisions) []checker.Check {
+	var all []checker.Check
+	for _, vs := range cfg.VirtualServers {
+		for _, rs := range vs.RealServers {
+			for _, c := range rs.Checks {
+				if was := decided.server(vs, rs); was.verdict == checker.Up || was.verdict == checker.Unknown && vs.StartUp {
+					c.Start = checker.Up // it takes as many failures as ever to go; else the first pass brings it in
+				}
+				all = append(all, c)
+			}
+		}
+	}
+	return all
 }

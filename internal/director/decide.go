@@ -25,7 +25,7 @@ func (d *Director) due(now time.Time) time.Duration {
 	if !d.tellAt.IsZero() && !now.Before(d.tellAt) {
 		d.tellChanges(now, d.decided)
 	}
-	next := earlier(d.decideAt(), d.tellAt)
+	next := earlier(earlier(d.decideAt(), d.tellAt), d.drains.ask(now))
 	if next.IsZero() {
 		return time.Hour // whatever comes next wakes the loop
 	}
@@ -52,7 +52,7 @@ func (d *Director) firstRoundDone(now time.Time) {
 
 // decide asks the policy, tells of what is new, and passes the wanted table on.
 func (d *Director) decide(now time.Time) {
-	want, next, deadline := desired(now, d.cfg, d.health, d.decided)
+	want, next, deadline := desired(now, d.facts(), d.decided)
 	d.tellChanges(now, next)
 	d.decided, d.decidedAt, d.stale, d.deadline = next, now, false, deadline
 	if d.goal == 0 || !slices.EqualFunc(want, d.want, ipvs.Service.Equal) {
@@ -62,13 +62,23 @@ func (d *Director) decide(now time.Time) {
 		}
 		d.goal = d.table.Set(d.newGoal())
 	}
+	var applied time.Time
+	if d.report.Err == nil && d.report.Goal == d.goal {
+		applied = d.report.Time
+	}
+	d.drains.follow(next.running(), d.goal, applied)
 	d.tellRouters()
 	d.save()
 }
 
+// facts are what the policy goes by now.
+func (d *Director) facts() facts {
+	return facts{cfg: d.cfg, health: d.health, holding: d.holding, overrides: d.overrides, idle: d.drains.idle}
+}
+
 // tellChanges tells of what the next decisions change, or notes when to.
 func (d *Director) tellChanges(now time.Time, next decisions) {
-	services, servers := changesOf(d.cfg, d.decided, next)
+	services, servers := changesOf(now, d.cfg, d.decided, next)
 	list, serversAt := d.servers.take(now, servers)
 	more, servicesAt := d.services.take(now, services)
 	contested, addressesAt := d.addresses.take(now, d.addressChanges())

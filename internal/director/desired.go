@@ -22,13 +22,16 @@ type serverID struct {
 
 // server is what the policy has decided about a real server.
 type server struct {
-	verdict checker.Verdict
-	since   time.Time
-	reason  string // why it is not up
+	verdict checker.Verdict // of its checks
+	since   time.Time       // of the verdict
+	reason  string          // why it is not up
 
+	forced  checker.Weight // that an operator has set, instead of the configured one and of what its checks ask for
 	dynamic checker.Weight // the smallest that its checks ask for
 	kept    bool           // dynamic is what the last run left in the table, until every check has run
 	ramp    time.Time      // slow start: it came back then, and has not its whole weight yet; zero: it has
+	drain   drain          // it is taken out; zero: it is not
+	holds   bool           // it was found in the table with weight 0, and stays there until it has a verdict
 	present bool           // in the table, with weight
 	weight  uint32         // 0: no new connections
 }
@@ -37,37 +40,55 @@ type server struct {
 type service struct {
 	verdict checker.Verdict // by its quorum
 	since   time.Time       // of the verdict, and of panic
-	up      int             // servers
+	up      int             // servers that are not drained
+	drained int             // servers
 	weight  uint64          // configured, of the servers that are up and get traffic: what counts for the quorum
 	panic   bool            // too few are up to be believed: those that are down get traffic, too
 	sorry   bool            // the sorry server gets the traffic
+	present bool            // in the table
 }
 
 // decisions are all of them. They are never changed, only replaced.
 type decisions struct {
+	of       *configs.Config // for which they were made
 	servers  map[serverID]server
 	services map[ipvs.Key]service
+	leaving  map[serverID]leaver
+}
+
+// facts are what the policy goes by beside what it has decided before.
+type facts struct {
+	cfg       *configs.Config
+	health    map[checker.Key]checker.Change
+	holding   map[string]bool // whether a virtual router holds its addresses; one that is missing has not said yet
+	overrides map[object]override
+	idle      map[serverID]bool // of those that get no new connections: they have none any more
 }
 
 func (d decisions) server(vs configs.VirtualServer, rs configs.RealServer) server {
-	return d.servers[serverID{vs.Key, rs.Address}]
+	id := serverID{vs.Key, rs.Address}
+	is, known := d.servers[id]
+	if l, leaves := d.leaving[id]; leaves && !known {
+		return l.comesBack()
+	}
+	return is
 }
 
-// desired is the whole policy: what the IPVS table should be, given the configuration, what the checks say, and what was
-// decided before. It returns the decisions for the next call, and when that has to come at the latest even if nothing
-// happens (zero: never): a weight is to be raised then.
-func desired(
-	now time.Time, cfg *configs.Config, health map[checker.Key]checker.Change, prev decisions,
-) (want []ipvs.Service, next decisions, deadline time.Time) {
-	next = decisions{make(map[serverID]server, len(prev.servers)), make(map[ipvs.Key]service, len(cfg.VirtualServers))}
-	for _, vs := range cfg.VirtualServers {
+// desired is the whole policy: what the IPVS table should be, given the configuration, what the checks say, who is master,
+// what operators have said, and what was decided before. It returns the decisions for the next call, and when that has to
+// come at the latest even if nothing happens (zero: never): a weight is to be raised then, or a drain ends.
+func desired(now time.Time, f facts, prev decisions) (want []ipvs.Service, next decisions, deadline time.Time) {
+	next = decisions{
+		of: f.cfg, servers: make(map[serverID]server, len(prev.servers)), services: make(map[ipvs.Key]service, len(f.cfg.VirtualServers)),
+	}
+	for _, vs := range f.cfg.VirtualServers {
 		was := prev.services[vs.Key]
 		servers := make([]server, len(vs.RealServers))
 		for i, rs := range vs.RealServers {
-			servers[i] = decide(now, vs, rs, health, prev.server(vs, rs))
+			servers[i] = decide(now, vs, rs, f, prev.server(vs, rs))
 		}
 		is := assess(now, vs, servers, was)
-		next.services[vs.Key] = is
+		is.present = tabled(vs, f.holding, was)
 		s := ipvs.Service{Key: vs.Key, Settings: vs.Settings}
 		for i, rs := range vs.RealServers {
 			if is.panic || was.panic {
@@ -77,17 +98,39 @@ func desired(
 			next.servers[serverID{vs.Key, rs.Address}] = weighed
 			deadline = earlier(deadline, step)
 			if weighed.present {
-				s.Destinations = append(s.Destinations, ipvs.Destination{Address: rs.Address, Forward: rs.Forward, Weight: weighed.weight})
+				s.Destinations = append(s.Destinations, destination(rs, weighed.weight))
 			}
 		}
 		if is.sorry {
 			s.Destinations = append(s.Destinations, ipvs.Destination{Address: vs.Sorry.Address, Forward: vs.Sorry.Forward, Weight: 1})
 		}
-		slices.SortFunc(s.Destinations, func(a, b ipvs.Destination) int { return a.Address.Compare(b.Address) })
-		want = append(want, s)
+		next.services[vs.Key] = is
+		if is.present {
+			want = append(want, s)
+		}
+	}
+	var end time.Time
+	next.leaving, end = leave(now, f, prev, next)
+	want = withLeavers(want, next.leaving)
+	for i := range want {
+		slices.SortFunc(want[i].Destinations, func(a, b ipvs.Destination) int { return a.Address.Compare(b.Address) })
 	}
 	slices.SortFunc(want, func(a, b ipvs.Service) int { return a.Key.Compare(b.Key) })
-	return want, next, deadline
+	return want, next, earlier(deadline, end)
+}
+
+// tabled reports whether a service is in the table: one that goes with a virtual router, while that serves its addresses.
+// Before that is known it stays where it is.
+func tabled(vs configs.VirtualServer, holding map[string]bool, was service) bool {
+	holds, known := holding[vs.Active]
+	return vs.Active == "" || holds || !known && was.present
+}
+
+func destination(rs configs.RealServer, weight uint32) ipvs.Destination {
+	return ipvs.Destination{
+		Address: rs.Address, Forward: rs.Forward, Weight: weight,
+		Upper: rs.UpperThreshold, Lower: rs.LowerThreshold, Encapsulation: rs.Encapsulation,
+	}
 }
 
 // earlier is the earlier one of two deadlines, of which zero is none.
@@ -99,13 +142,11 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // decide judges one real server: all of its checks must pass. Before they have all spoken it stays what it was, and a
-// server that has no past is what `start` says.
-func decide(
-	now time.Time, vs configs.VirtualServer, rs configs.RealServer, health map[checker.Key]checker.Change, was server,
-) server {
+// server that has no past is what `start` says. Whether it is taken out is another question.
+func decide(now time.Time, vs configs.VirtualServer, rs configs.RealServer, f facts, was server) server {
 	is := server{verdict: checker.Up}
 	for _, c := range rs.Checks {
-		change := health[c.Key]
+		change := f.health[c.Key]
 		if change.Verdict == checker.Down {
 			is.verdict, is.reason = checker.Down, describe(c, change)
 			break
@@ -123,13 +164,17 @@ func decide(
 		}
 	}
 	is.since = since(now, was.verdict, is.verdict, was.since)
-	is.dynamic, is.kept = dynamicWeight(rs, health, was)
+	is.holds = was.holds && is.verdict == checker.Unknown
+	is.dynamic, is.kept = dynamicWeight(rs, f.health, was)
+	over := f.overrides[object{vs.Name, rs.Name}]
+	is.forced = over.weight
+	is.drain = drained(now, vs, rs, over, f.idle[serverID{vs.Key, rs.Address}], was)
 	if is.verdict == checker.Up {
-		switch was.verdict {
-		case checker.Up:
-			is.ramp = was.ramp
-		case checker.Down: // only one that comes back: a first start has nobody to spare it
+		switch {
+		case was.verdict == checker.Down || was.drain.cause != 0: // only one that comes back: a first start has nobody to spare it
 			is.ramp = now
+		case was.verdict == checker.Up:
+			is.ramp = was.ramp
 		}
 	}
 	return is
@@ -154,15 +199,18 @@ func assess(now time.Time, vs configs.VirtualServer, servers []server, was servi
 	var open int // servers that are not known
 	var openWeight uint64
 	for i, rs := range vs.RealServers {
-		switch servers[i].verdict {
-		case checker.Up:
+		s := servers[i]
+		switch {
+		case s.drain.cause != 0: // whoever took it out does not count on it
+			is.drained++
+		case s.verdict == checker.Up:
 			is.up++
-			if servers[i].whole(rs) > 0 { // else its checks ask for no new connections
-				is.weight += uint64(rs.Weight)
+			if s.whole(rs) > 0 { // else its checks ask for no new connections
+				is.weight += uint64(s.configured(rs))
 			}
-		case checker.Unknown:
+		case s.verdict == checker.Unknown:
 			open++
-			openWeight += uint64(rs.Weight)
+			openWeight += uint64(s.configured(rs))
 		}
 	}
 	switch {
@@ -173,8 +221,9 @@ func assess(now time.Time, vs configs.VirtualServer, servers []server, was servi
 	}
 	// That so many fail at once is more likely the fault of the checks, or of what is between: then their verdicts are not
 	// believed, and neither is the quorum that is lost by them.
-	known := len(servers) - open
-	is.panic = (is.up+open)*100 < vs.PanicThreshold*len(servers) || was.panic && is.up*100 < vs.PanicThreshold*known
+	counted := len(servers) - is.drained
+	known := counted - open
+	is.panic = (is.up+open)*100 < vs.PanicThreshold*counted || was.panic && is.up*100 < vs.PanicThreshold*known
 	is.sorry = vs.Sorry.Address.IsValid() && is.verdict == checker.Down && !is.panic
 	is.since = now
 	if is.state() == was.state() && !was.since.IsZero() {
@@ -193,61 +242,4 @@ func quorum(vs configs.VirtualServer, was checker.Verdict) uint64 {
 		return weight + hysteresis
 	}
 	return weight
-}
-
-// leftBehind are the decisions that an earlier run has left in the kernel's table: servers that get traffic there, or would
-// if they had a weight, and with which weight.
-func leftBehind(now time.Time, cfg *configs.Config, table []ipvs.Service) decisions {
-	weights := make(map[serverID]uint32)
-	for _, s := range table {
-		for _, d := range s.Destinations {
-			weights[serverID{s.Key, d.Address}] = d.Weight
-		}
-	}
-	left := decisions{make(map[serverID]server), make(map[ipvs.Key]service)}
-	for _, vs := range cfg.VirtualServers {
-		var up uint64
-		for _, rs := range vs.RealServers {
-			id := serverID{vs.Key, rs.Address}
-			weight, there := weights[id]
-			dynamic := slices.ContainsFunc(rs.Checks, func(c checker.Check) bool { return c.Config.DynamicWeight })
-			if !there || weight == 0 && rs.Weight > 0 && (!dynamic || vs.Inhibit) {
-				continue
-			}
-			is := server{verdict: checker.Up, since: now}
-			if dynamic {
-				is.dynamic, is.kept = checker.Weight{Set: true, Value: weight}, true
-			} else {
-				is.ramp = rampAt(now, vs.SlowStart, weight, rs.Weight)
-			}
-			left.servers[id] = is
-			if is.whole(rs) > 0 {
-				up += uint64(rs.Weight)
-			}
-		}
-		switch _, sorry := weights[serverID{vs.Key, vs.Sorry.Address}]; {
-		case sorry:
-			left.services[vs.Key] = service{verdict: checker.Down, since: now}
-		case up >= quorum(vs, checker.Up):
-			left.services[vs.Key] = service{verdict: checker.Up, since: now}
-		}
-	}
-	return left
-}
-
-// checks returns every check of the configuration. One of a server that is up, or is to start as such, begins as passed.
-func checks(cfg *configs.Config, decided decisions) []checker.Check {
-	var all []checker.Check
-	for _, vs := range cfg.VirtualServers {
-		for _, rs := range vs.RealServers {
-			for _, c := range rs.Checks {
-				was, known := decided.servers[serverID{vs.Key, rs.Address}]
-				if was.verdict == checker.Up || !known && vs.StartUp {
-					c.Start = checker.Up // it takes as many failures as ever to go; else the first pass brings it in
-				}
-				all = append(all, c)
-			}
-		}
-	}
-	return all
 }

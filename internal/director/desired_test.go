@@ -96,7 +96,7 @@ func TestDesired(t *testing.T) {
 			for a := range tt.left {
 				prev.servers[serverID{cfg.VirtualServers[0].Key, netip.MustParseAddrPort(a)}] = server{verdict: checker.Up}
 			}
-			want, _, _ := desired(time.Unix(0, 0), cfg, health(tt.health), prev)
+			want, _, _ := desired(time.Unix(0, 0), facts{cfg: cfg, health: health(tt.health)}, prev)
 			if len(want) != 1 || want[0].Scheduler != "wrr" || want[0].Key.String() != "10.0.0.100:80/tcp" {
 				t.Fatalf("services %v", want)
 			}
@@ -111,15 +111,15 @@ func TestDesiredSaysWhyAndSinceWhen(t *testing.T) {
 	cfg := parse(t, fmt.Sprintf(twoServers, ""))
 	id := serverID{cfg.VirtualServers[0].Key, netip.MustParseAddrPort("10.0.0.21:80")}
 	first, second := time.Unix(100, 0), time.Unix(200, 0)
-	_, decided, _ := desired(first, cfg, health("web1/tcp up, web1/http up"), decisions{})
+	_, decided, _ := desired(first, facts{cfg: cfg, health: health("web1/tcp up, web1/http up")}, decisions{})
 	if d := decided.servers[id]; d.verdict != checker.Up || d.since != first || d.reason != "" {
 		t.Errorf("up: %+v", d)
 	}
-	_, decided, _ = desired(second, cfg, health("web1/tcp up, web1/http up"), decided)
+	_, decided, _ = desired(second, facts{cfg: cfg, health: health("web1/tcp up, web1/http up")}, decided)
 	if d := decided.servers[id]; d.since != first {
 		t.Errorf("still up: since %v, want %v", d.since, first)
 	}
-	_, decided, _ = desired(second, cfg, health("web1/tcp up, web1/http down"), decided)
+	_, decided, _ = desired(second, facts{cfg: cfg, health: health("web1/tcp up, web1/http down")}, decided)
 	if d := decided.servers[id]; d.verdict != checker.Down || d.since != second || d.reason != "http: timeout" {
 		t.Errorf("down: %+v", d)
 	}
@@ -133,7 +133,7 @@ func TestChecksBeginAsTheLastRunLeftThem(t *testing.T) {
 		{Address: netip.MustParseAddrPort("10.0.0.22:80"), Weight: 0},
 	}}}
 	var got []string
-	for _, c := range checks(cfg, leftBehind(time.Now(), cfg, table)) {
+	for _, c := range checks(cfg, leftBehind(time.Now(), cfg, table, State{})) {
 		got = append(got, c.Key.Server+"/"+c.Key.Check+" "+c.Start.String())
 	}
 	want := "web1/tcp up, web1/http up, web2/tcp unknown, web2/http unknown"

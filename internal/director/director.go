@@ -75,6 +75,9 @@ type Director struct {
 	routers   map[string]*router
 	leaving   []*router // stopped, and perhaps still handing over
 	roles     map[string]vrrp.State
+	holding   map[string]bool     // whether a router holds its addresses; never changed, only replaced
+	overrides map[object]override // of real servers of the configuration; never changed, only replaced
+	drains    drains
 	groups    map[string]*vrrp.Group // sync groups by their names
 	groupOf   map[string]*vrrp.Group // and by the names of their members
 	tracked   map[track.Key]track.Status
@@ -127,9 +130,9 @@ func New(o Options) *Director {
 	d := &Director{
 		o: o, log: o.Log, inbox: newInbox(), calls: make(chan func()), newMaster: make(chan struct{}, 1), states: make(chan State, 1),
 		cfg: o.Config, started: time.Now(), routers: make(map[string]*router), roles: make(map[string]vrrp.State),
-		health: make(map[checker.Key]checker.Change), owned: make(map[ipvs.Key]bool),
+		health: make(map[checker.Key]checker.Change), owned: make(map[ipvs.Key]bool), holding: make(map[string]bool),
 		services: news{kind: "virtual_server"}, servers: news{kind: "real_server"}, addresses: news{kind: "virtual_address"},
-		contested: make(map[string][]contested),
+		contested: make(map[string][]contested), drains: drains{asks: make(chan []serverID, 1)},
 	}
 	d.loaded = d.started
 	d.override(d.cfg)
@@ -192,6 +195,7 @@ func (d *Director) Run(outer context.Context) error {
 	d.adopt(inner)
 	dir := d.cfg.Director.StateDir // d.cfg is the loop's
 	wg.Go(func() { keepState(inner, dir, d.states, d.log) })
+	wg.Go(func() { countConnections(inner, d.drains.asks, d.table.Stats, d.inbox.put) })
 	defer d.o.Host.Watch(d.checks.AddressesChanged)()
 	start(d.checks.Run)
 	start(d.table.Run)
@@ -279,6 +283,10 @@ func (d *Director) takeAll() {
 			other = true
 		case strangers:
 			d.heardStrangers(m)
+		case counted:
+			d.stale = d.drains.answered(time.Now(), m) || d.stale
+		case holdingChanged:
+			d.holds(m)
 		}
 	}
 	if tracked {
@@ -322,6 +330,9 @@ func (d *Director) reported(r ipvs.Report) {
 			d.unusable = reason
 		}
 	}
+	if r.Err == nil {
+		d.drains.reported(time.Now(), r.Goal)
+	}
 	if r.Err == nil && r.Goal == d.goal { // what was to be deleted is
 		before := len(d.owned)
 		d.owned = make(map[ipvs.Key]bool)
@@ -341,6 +352,7 @@ func (d *Director) save() {
 		leaving = append(leaving, r.config)
 	}
 	s := newState(d.cfg, leaving, d.roles, d.ownedKeys())
+	s.Overrides, s.Drains = overrideStates(d.overrides), drainStates(d.decided.running())
 	if d.ended {
 		s.VirtualRouters = []RouterState{} // from now on their addresses may be somebody else's
 	}

@@ -9,7 +9,7 @@ type inbox struct {
 	wake chan struct{} // size 1
 
 	mu   sync.Mutex
-	list []any // vrrp.Transition, routerEnded, checker.Change, trackerChanged, ipvs.Report, strangers
+	list []any // vrrp.Transition, routerEnded, checker.Change, trackerChanged, ipvs.Report, strangers, counted, holdingChanged
 }
 
 func newInbox() *inbox { return &inbox{wake: make(chan struct{}, 1)} }

@@ -176,6 +176,7 @@ var (
 
 	serverUp       = described(isGauge, "real_server_up", "1 if all of its checks pass.", "virtual_server", "real_server")
 	serverWeight   = described(isGauge, "real_server_weight", "Weight that the table should have; 0: no new connections, or not in it.", "virtual_server", "real_server")
+	serverDraining = described(isGauge, "real_server_draining", "1 while it is taken out and stays in the table for the connections it has.", "virtual_server", "real_server")
 	serverActive   = described(isGauge, "real_server_active_connections", "Connections in an active state.", "virtual_server", "real_server")
 	serverInactive = described(isGauge, "real_server_inactive_connections", "Connections in any other state.", "virtual_server", "real_server")
 	serverConns    = described(isCounter, "real_server_connections_total", "Connections scheduled.", "virtual_server", "real_server")
@@ -262,6 +263,7 @@ func collectServices(ch chan<- prometheus.Metric, v *view, stats []ipvs.ServiceS
 			id := serverID{vs.Key, rs.Address}
 			is := v.decided.servers[id]
 			serverUp.send(ch, bit(is.verdict == checker.Up), vs.Name, rs.Name)
+			serverDraining.send(ch, bit(is.state() == stateDraining), vs.Name, rs.Name)
 			serverWeight.send(ch, float64(is.weight), vs.Name, rs.Name)
 			if d, ok := destinations[id]; ok {
 				serverActive.send(ch, float64(d.Active), vs.Name, rs.Name)

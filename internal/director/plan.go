@@ -42,7 +42,7 @@ func (p Plan) Changes() bool { return len(p.Operations)+len(p.Remove) > 0 }
 func MakePlan(cfg *configs.Config, table []ipvs.Service, last State, missing func([]vrrp.Address) []vrrp.Address) Plan {
 	p := Plan{Operations: []string{}, Later: []LaterServer{}, Policy: []PolicyNote{}, Remove: []AddressState{}, Held: []AddressState{}}
 	now := time.Now()
-	want, decided, _ := desired(now, cfg, nil, leftBehind(now, cfg, table))
+	want, decided, _ := desired(now, facts{cfg: cfg, overrides: last.overrides()}, leftBehind(now, cfg, table, last))
 	ops, foreign := ipvs.Plan(ipvs.State{Services: table}, ipvs.Goal{Services: want, Owned: last.Keys()})
 	p.Foreign = foreign
 	for _, op := range ops {

@@ -21,7 +21,7 @@ func TestPlan(t *testing.T) {
 		foreign, {Key: old, Settings: ipvs.Settings{Scheduler: "rr"}},
 		{Key: cfg.VirtualServers[0].Key, Settings: ipvs.Settings{Scheduler: "wrr"}, Destinations: []ipvs.Destination{web1}},
 	}
-	last := State{Services: []ServiceKey{{netip.MustParseAddrPort("10.0.0.100:81"), "tcp"}}}
+	last := State{Services: []ServiceKey{{Address: netip.MustParseAddrPort("10.0.0.100:81"), Protocol: "tcp"}}}
 	last.VirtualRouters = []RouterState{{Addresses: []AddressState{{netip.MustParsePrefix("10.0.0.99/32"), "eth0"}}}}
 	allThere := func([]vrrp.Address) []vrrp.Address { return nil }
 	p := MakePlan(cfg, table, last, allThere)

@@ -230,7 +230,7 @@ func TestPolicy(t *testing.T) {
 			health, prev := make(map[checker.Key]checker.Change), decisions{}
 			for i, s := range tt.steps {
 				say(health, s.say)
-				want, next, _ := desired(time.Unix(int64(1000+s.at), 0), cfg, health, prev)
+				want, next, _ := desired(time.Unix(int64(1000+s.at), 0), facts{cfg: cfg, health: health}, prev)
 				if got, mark := table(want), marks(next.services[cfg.VirtualServers[0].Key]); got != s.table || mark != s.mark {
 					t.Fatalf("step %d, %q: got %q, %s, want %q, %s", i, s.say, got, mark, s.table, s.mark)
 				}
@@ -250,7 +250,7 @@ func TestSmallestDynamicWeightCounts(t *testing.T) {
 		return checker.Change{Verdict: checker.Up, Weight: checker.Weight{Set: true, Value: w}}
 	}
 	for _, w := range [][2]uint32{{3, 8}, {8, 3}} {
-		want, _, _ := desired(time.Now(), cfg, map[checker.Key]checker.Change{rs.Checks[0].Key: asks(w[0]), more.Key: asks(w[1])}, decisions{})
+		want, _, _ := desired(time.Now(), facts{cfg: cfg, health: map[checker.Key]checker.Change{rs.Checks[0].Key: asks(w[0]), more.Key: asks(w[1])}}, decisions{})
 		if got := table(want); got != "1:3" {
 			t.Errorf("%v: table %s", w, got)
 		}
@@ -288,12 +288,12 @@ func TestRestartKeepsWhatTheTableSays(t *testing.T) {
 				left.Destinations = append(left.Destinations, d)
 			}
 			now, health := time.Unix(1000, 0), make(map[checker.Key]checker.Change)
-			want, decided, _ := desired(now, cfg, health, leftBehind(now, cfg, []ipvs.Service{left}))
+			want, decided, _ := desired(now, facts{cfg: cfg, health: health}, leftBehind(now, cfg, []ipvs.Service{left}, State{}))
 			if ops := ipvs.Diff(want, []ipvs.Service{left}); len(ops) > 0 {
 				t.Errorf("operations after a restart: %v", ops)
 			}
 			say(health, "a+ b+")
-			want, _, _ = desired(now.Add(10*time.Second), cfg, health, decided.settled())
+			want, _, _ = desired(now.Add(10*time.Second), facts{cfg: cfg, health: health}, decided.settled())
 			if got := table(want); got != tt.later {
 				t.Errorf("later %s, want %s", got, tt.later)
 			}
@@ -311,7 +311,7 @@ func TestFirstRoundTakesEveryResult(t *testing.T) {
 	d := New(Options{Config: cfg, Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar)})
 	d.decided = leftBehind(time.Now(), cfg, []ipvs.Service{{Key: vs.Key, Destinations: []ipvs.Destination{
 		{Address: vs.RealServers[0].Address, Weight: 40},
-	}}})
+	}}}, State{})
 	d.applyChecks()
 	d.inbox.put(checker.Change{
 		Key: vs.RealServers[0].Checks[0].Key, Verdict: checker.Up, Weight: checker.Weight{Set: true, Value: 40},
@@ -335,7 +335,7 @@ func TestServiceSince(t *testing.T) {
 		{1005, "c- d-", 1005},
 	} {
 		say(health, s.say)
-		_, next, _ := desired(time.Unix(s.at, 0), cfg, health, prev)
+		_, next, _ := desired(time.Unix(s.at, 0), facts{cfg: cfg, health: health}, prev)
 		if is := next.services[cfg.VirtualServers[0].Key]; is.since.Unix() != s.since {
 			t.Errorf("at %d: %s since %d, want %d", s.at, marks(is), is.since.Unix(), s.since)
 		}
@@ -360,11 +360,11 @@ func TestSlowStartSteps(t *testing.T) {
 		cfg := farm([]uint32{tt.weight}, func(vs *configs.VirtualServer) { vs.SlowStart = tt.over })
 		health, now := make(map[checker.Key]checker.Change), time.Unix(1000, 0)
 		say(health, "a-")
-		_, decided, _ := desired(now, cfg, health, decisions{})
+		_, decided, _ := desired(now, facts{cfg: cfg, health: health}, decisions{})
 		say(health, "a+")
 		var got []string
 		for begin := now; ; {
-			want, next, deadline := desired(now, cfg, health, decided)
+			want, next, deadline := desired(now, facts{cfg: cfg, health: health}, decided)
 			got = append(got, fmt.Sprint(want[0].Destinations[0].Weight))
 			decided = next
 			if deadline.IsZero() {

@@ -94,6 +94,7 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 	d.applyGroups()
 	d.applyRouters()
 	d.applyChecks()
+	d.pruneOverrides()
 	d.decide(time.Now())
 	return result, nil
 }

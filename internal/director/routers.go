@@ -4,6 +4,7 @@ package director
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ func (d *Director) start(vr vrrp.Config, resume bool) {
 	instance := vrrp.NewInstance(in, vrrp.Options{
 		Host: d.o.Host, Dial: d.o.Dial, Log: d.log, Resume: resume,
 		OnTransition: func(t vrrp.Transition) { d.inbox.put(t) },
+		OnHolding:    func(holds bool) { d.inbox.put(holdingChanged{vr.Name, holds}) },
 		OnLate:       late.observe,
 	})
 	ctx, stop := context.WithCancel(context.Background())
@@ -50,6 +52,25 @@ func (d *Director) start(vr vrrp.Config, resume bool) {
 
 // routerEnded is what the loop is told when a virtual router has put nothing on this host any more.
 type routerEnded struct{}
+
+// holdingChanged is what the loop is told when a virtual router begins or ceases to hold its addresses.
+type holdingChanged struct {
+	router string
+	holds  bool
+}
+
+// holds decides at once: a service that goes with a virtual router is in the table while that serves its addresses. A stop
+// leaves the table as it is.
+func (d *Director) holds(m holdingChanged) {
+	if d.routers[m.router] == nil || d.stopping {
+		return
+	}
+	d.holding = maps.Clone(d.holding)
+	d.holding[m.router] = m.holds
+	if slices.ContainsFunc(d.cfg.VirtualServers, func(vs configs.VirtualServer) bool { return vs.Active == m.router }) {
+		d.decide(time.Now())
+	}
+}
 
 // handingOver are the routers that have been stopped and are not through with it.
 func (d *Director) handingOver() []*router {
@@ -146,6 +167,8 @@ func (d *Director) applyRouters() {
 		delete(d.routers, name)
 		if !stays {
 			delete(d.roles, name)
+			d.holding = maps.Clone(d.holding)
+			delete(d.holding, name)
 			d.metrics.forget(name)
 		}
 	}

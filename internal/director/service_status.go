@@ -4,7 +4,9 @@ package director
 
 import (
 	"cmp"
+	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/holdfast-lb/holdfast/checker"
@@ -27,6 +29,9 @@ type VirtualServerStatus struct {
 	Quorum         QuorumStatus       `json:"quorum"`
 	PanicThreshold int                `json:"panic_threshold"` // percent of the servers; 0: off
 	SorryServer    string             `json:"sorry_server"`    // empty: there is none
+	Active         string             `json:"active"`          // always, or the virtual router that it goes with
+	InTable        bool               `json:"in_table"`        // should be
+	DrainSeconds   float64            `json:"drain_timeout_seconds"`
 	RealServers    []RealServerStatus `json:"real_servers"`
 }
 
@@ -38,22 +43,71 @@ type QuorumStatus struct {
 	Up         uint64 `json:"up"`
 }
 
-// RealServerStatus is one real server: up, down or unknown.
+// RealServerStatus is one real server: up, down or unknown by its checks, draining while it is taken out and has connections,
+// and maintenance when it is out.
 type RealServerStatus struct {
 	Name                string         `json:"name"`
 	Address             netip.AddrPort `json:"address"`
 	State               string         `json:"state"`
 	Since               time.Time      `json:"since"`
 	Reason              string         `json:"reason"`
-	InTable             bool           `json:"in_table"` // should be
-	Weight              uint32         `json:"weight"`
+	Verdict             string         `json:"verdict"`                   // of its checks: up, down or unknown
+	Drain               *DrainStatus   `json:"drain"`                     // null: it is not taken out
+	InTable             bool           `json:"in_table"`                  // should be
+	Weight              uint32         `json:"weight"`                    // configured
+	OverrideWeight      *uint32        `json:"override_weight"`           // that an operator has set; null: none
 	DynamicWeight       *uint32        `json:"dynamic_weight"`            // that its checks ask for; null: none does
 	EffectiveWeight     uint32         `json:"effective_weight"`          // that the table should have
 	SlowStartSince      time.Time      `json:"slow_start_since,omitzero"` // its weight is being raised
 	SlowStartSeconds    float64        `json:"slow_start_seconds"`        // which takes so long; 0: off
 	ActiveConnections   uint32         `json:"active_connections"`
 	InactiveConnections uint32         `json:"inactive_connections"`
+	Persistent          uint32         `json:"persistent_clients"` // that persistence holds
 	Checks              []CheckStatus  `json:"checks"`
+}
+
+// DrainStatus says why a server is taken out, and how far that is.
+type DrainStatus struct {
+	Cause string    `json:"cause"` // command, maintenance or configuration
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`          // what is left then is cut
+	Ended time.Time `json:"ended,omitzero"` // zero: it has connections, perhaps
+	Cut   bool      `json:"cut"`            // it ended because the time was over
+}
+
+func (d drain) status() *DrainStatus {
+	if d.cause == 0 {
+		return nil
+	}
+	cause := map[drainCause]string{byOperator: "command", byMaintenance: "maintenance", byConfiguration: "configuration"}[d.cause]
+	return &DrainStatus{Cause: cause, Since: d.since, Until: d.until, Ended: d.ended, Cut: d.cut}
+}
+
+// LeavingStatus is a real server that is not in the configuration any more, and still in the table.
+type LeavingStatus struct {
+	Service             string         `json:"service"`
+	Server              string         `json:"server"`
+	VirtualAddress      string         `json:"virtual_address"`
+	Address             netip.AddrPort `json:"address"`
+	EffectiveWeight     uint32         `json:"effective_weight"` // above 0 until its successor has a verdict
+	Drain               *DrainStatus   `json:"drain"`            // null: it waits for its successor
+	ActiveConnections   uint32         `json:"active_connections"`
+	InactiveConnections uint32         `json:"inactive_connections"`
+	Persistent          uint32         `json:"persistent_clients"`
+}
+
+// leavingStatus lists them in the order of their services.
+func leavingStatus(decided decisions, counts map[serverID]ipvs.DestinationStats) []LeavingStatus {
+	list := []LeavingStatus{}
+	for _, id := range slices.SortedFunc(maps.Keys(decided.leaving), serverID.compare) {
+		l, count := decided.leaving[id], counts[id]
+		list = append(list, LeavingStatus{
+			Service: l.name.service, Server: l.name.server, VirtualAddress: id.service.String(), Address: id.address,
+			EffectiveWeight: l.destination.Weight, Drain: l.drain.status(),
+			ActiveConnections: count.Active, InactiveConnections: count.Inactive, Persistent: count.Persistent,
+		})
+	}
+	return list
 }
 
 // CheckStatus is one check and its last result.
@@ -95,6 +149,7 @@ func serviceStatus(
 		Quorum: QuorumStatus{
 			Weight: max(vs.Quorum.Weight, 1), Hysteresis: vs.Quorum.Hysteresis, Needed: quorum(vs, is.verdict), Up: is.weight,
 		},
+		Active: cmp.Or(vs.Active, "always"), InTable: is.present, DrainSeconds: vs.DrainTimeout.Seconds(),
 		RealServers: []RealServerStatus{},
 	}
 	if vs.Sorry.Address.IsValid() {
@@ -104,23 +159,30 @@ func serviceStatus(
 		out.State = "up"
 	}
 	for _, rs := range vs.RealServers {
-		is, count := decided.server(vs, rs), counts[serverID{vs.Key, rs.Address}]
-		ramp := is.ramp
-		if is.weight == 0 || is.weight >= is.whole(rs) {
-			ramp = time.Time{} // nothing is being raised just now
-		}
-		r := RealServerStatus{
-			Name: rs.Name, Address: rs.Address, State: is.verdict.String(), Since: is.since, Reason: is.reason,
-			InTable: is.present, Weight: rs.Weight, DynamicWeight: weightStatus(is.dynamic), EffectiveWeight: is.weight,
-			SlowStartSince: ramp, SlowStartSeconds: vs.SlowStart.Seconds(),
-			ActiveConnections: count.Active, InactiveConnections: count.Inactive, Checks: []CheckStatus{},
-		}
-		for _, c := range rs.Checks {
-			r.Checks = append(r.Checks, checkStatus(c, results[c.Key]))
-		}
-		out.RealServers = append(out.RealServers, r)
+		out.RealServers = append(out.RealServers, serverStatus(vs, rs, decided.server(vs, rs), counts[serverID{vs.Key, rs.Address}], results))
 	}
 	return out
+}
+
+func serverStatus(
+	vs configs.VirtualServer, rs configs.RealServer, is server, count ipvs.DestinationStats, results map[checker.Key]checker.Status,
+) RealServerStatus {
+	ramp := is.ramp
+	if is.weight == 0 || is.weight >= is.whole(rs) {
+		ramp = time.Time{} // nothing is being raised just now
+	}
+	reason, since := is.why()
+	r := RealServerStatus{
+		Name: rs.Name, Address: rs.Address, State: is.state(), Since: since, Reason: reason,
+		Verdict: is.verdict.String(), Drain: is.drain.status(), InTable: is.present,
+		Weight: rs.Weight, OverrideWeight: weightStatus(is.forced), DynamicWeight: weightStatus(is.dynamic), EffectiveWeight: is.weight,
+		SlowStartSince: ramp, SlowStartSeconds: vs.SlowStart.Seconds(),
+		ActiveConnections: count.Active, InactiveConnections: count.Inactive, Persistent: count.Persistent, Checks: []CheckStatus{},
+	}
+	for _, c := range rs.Checks {
+		r.Checks = append(r.Checks, checkStatus(c, results[c.Key]))
+	}
+	return r
 }
 
 func checkStatus(c checker.Check, s checker.Status) CheckStatus {

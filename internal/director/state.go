@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/ipvs"
@@ -26,6 +27,28 @@ type State struct {
 	Version        int           `json:"version"`
 	VirtualRouters []RouterState `json:"virtual_routers"` // in the order of their names
 	Services       []ServiceKey  `json:"services"`        // ours in the IPVS table
+	// What operators have said, and which drains are going on.
+	Overrides []OverrideState `json:"overrides,omitempty"`
+	Drains    []DrainState    `json:"drains,omitempty"`
+}
+
+// OverrideState is what an operator has said about a real server.
+type OverrideState struct {
+	VirtualServer  string   `json:"virtual_server"`
+	RealServer     string   `json:"real_server"`
+	Drain          bool     `json:"drain,omitempty"`
+	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"` // nil: the service's drain_timeout
+	Weight         *uint32  `json:"weight,omitempty"`          // nil: as configured
+}
+
+// DrainState is a real server that is in the table for the connections it has. It need not be in the configuration.
+type DrainState struct {
+	VirtualServer string         `json:"virtual_server"`
+	RealServer    string         `json:"real_server"`
+	Service       ServiceKey     `json:"service"`
+	Address       netip.AddrPort `json:"address"`
+	Since         time.Time      `json:"since"`
+	Until         time.Time      `json:"until"` // what is left then is cut
 }
 
 // RouterState is the role of a virtual router, and what it puts on this host. Earlier versions wrote the name, the role
@@ -60,10 +83,36 @@ type VMACState struct {
 	ID        uint8  `json:"id"`
 }
 
-// ServiceKey is the JSON form of an ipvs.Key.
+// ServiceKey is the JSON form of an ipvs.Key. A service by firewall mark has the unspecified address of its family and no
+// protocol.
 type ServiceKey struct {
 	Address  netip.AddrPort `json:"address"`
-	Protocol string         `json:"protocol"`
+	Protocol string         `json:"protocol,omitempty"`
+	Mark     uint32         `json:"fwmark,omitempty"`
+}
+
+func newServiceKey(k ipvs.Key) ServiceKey {
+	s := ServiceKey{Address: netip.AddrPortFrom(k.Address, k.Port), Mark: k.Mark}
+	if k.Mark == 0 {
+		s.Protocol = k.Protocol.String()
+	}
+	return s
+}
+
+// key returns what it stands for, if that can be a service.
+func (s ServiceKey) key() (ipvs.Key, bool) {
+	if !s.Address.IsValid() {
+		return ipvs.Key{}, false
+	}
+	if s.Mark != 0 {
+		return ipvs.MarkKey(s.Mark, s.Address.Addr().Is6()), true
+	}
+	for _, p := range []ipvs.Protocol{ipvs.TCP, ipvs.UDP, ipvs.SCTP} {
+		if p.String() == s.Protocol {
+			return ipvs.Key{Address: s.Address.Addr(), Port: s.Address.Port(), Protocol: p}, true
+		}
+	}
+	return ipvs.Key{}, false
 }
 
 const (
@@ -92,13 +141,14 @@ func newState(cfg *configs.Config, leaving []vrrp.Config, roles map[string]vrrp.
 	}
 	slices.SortStableFunc(s.VirtualRouters, func(a, b RouterState) int { return cmp.Compare(a.Name, b.Name) })
 	for _, k := range owned {
-		s.Services = append(s.Services, ServiceKey{netip.AddrPortFrom(k.Address, k.Port), k.Protocol.String()})
+		s.Services = append(s.Services, newServiceKey(k))
 	}
 	return s
 }
 
 func (s State) equal(o State) bool {
-	return slices.Equal(s.Services, o.Services) && reflect.DeepEqual(s.VirtualRouters, o.VirtualRouters)
+	return slices.Equal(s.Services, o.Services) && slices.Equal(s.Drains, o.Drains) && reflect.DeepEqual(s.Overrides, o.Overrides) &&
+		reflect.DeepEqual(s.VirtualRouters, o.VirtualRouters)
 }
 
 // ReadState reads the state file in dir. That there is none is no error.
@@ -139,10 +189,8 @@ func parseState(b []byte) (State, error) {
 func (s State) Keys() []ipvs.Key {
 	var keys []ipvs.Key
 	for _, k := range s.Services {
-		for _, p := range []ipvs.Protocol{ipvs.TCP, ipvs.UDP} {
-			if p.String() == k.Protocol && k.Address.IsValid() {
-				keys = append(keys, ipvs.Key{Address: k.Address.Addr(), Port: k.Address.Port(), Protocol: p})
-			}
+		if key, ok := k.key(); ok {
+			keys = append(keys, key)
 		}
 	}
 	return keys

@@ -19,6 +19,7 @@ type Status struct {
 	Config         ConfigStatus          `json:"config"`
 	VirtualRouters []VirtualRouterStatus `json:"virtual_routers"`
 	VirtualServers []VirtualServerStatus `json:"virtual_servers"`
+	Leaving        []LeavingStatus       `json:"leaving"` // real servers that drain and are not in the configuration any more
 	IPVS           IPVSStatus            `json:"ipvs"`
 }
 
@@ -57,15 +58,31 @@ func (d *Director) Status(ctx context.Context) Status {
 		s.VirtualRouters = append(s.VirtualRouters, vr)
 	}
 	stats, _ := d.table.Stats(ctx) // without IPVS there are none
-	counts := destinationStats(stats)
+	counts, results := destinationStats(stats), d.results()
+	for _, vs := range v.config.VirtualServers {
+		s.VirtualServers = append(s.VirtualServers, serviceStatus(vs, v.decided, counts, results))
+	}
+	s.Leaving = leavingStatus(v.decided, counts)
+	return s
+}
+
+func (d *Director) results() map[checker.Key]checker.Status {
 	results := make(map[checker.Key]checker.Status)
 	for _, c := range d.checks.Snapshot() {
 		results[c.Key] = c
 	}
-	for _, vs := range v.config.VirtualServers {
-		s.VirtualServers = append(s.VirtualServers, serviceStatus(vs, v.decided, counts, results))
+	return results
+}
+
+// RealServer returns the state of the one that SERVICE/SERVER names.
+func (d *Director) RealServer(ctx context.Context, name string) (RealServerStatus, error) {
+	v := d.view.Load()
+	vs, rs, err := find(v.config, name)
+	if err != nil {
+		return RealServerStatus{}, err
 	}
-	return s
+	stats, _ := d.table.Stats(ctx)
+	return serverStatus(vs, rs, v.decided.server(vs, rs), destinationStats(stats)[serverID{vs.Key, rs.Address}], d.results()), nil
 }
 
 func destinationStats(stats []ipvs.ServiceStats) map[serverID]ipvs.DestinationStats {

@@ -101,6 +101,9 @@ func unlessPending(p vrrp.Part, pending bool) vrrp.Part {
 // text says what the state of a service is made of.
 func (s service) text(vs configs.VirtualServer) string {
 	text := fmt.Sprintf("%d of %d real servers up", s.up, len(vs.RealServers))
+	if s.drained > 0 {
+		text += fmt.Sprintf(", %d drained", s.drained)
+	}
 	if vs.Quorum.Weight > 1 || vs.Quorum.Hysteresis > 0 || s.verdict == checker.Down && s.up > 0 {
 		text += fmt.Sprintf(", weight %d for a quorum of %d", s.weight, quorum(vs, s.verdict))
 	}

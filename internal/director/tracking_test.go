@@ -78,7 +78,7 @@ func TestPartsOfServices(t *testing.T) {
 			Kind: "service", Name: "web", Weight: -50, Failed: true, Value: -50, Detail: "below its quorum: 0 of 2 real servers up",
 		},
 	} {
-		_, decided, _ := desired(time.Now(), cfg, health(checks), decisions{})
+		_, decided, _ := desired(time.Now(), facts{cfg: cfg, health: health(checks)}, decisions{})
 		if got := parts(cfg, "web", nil, decided); !slices.Equal(got, []vrrp.Part{want}) {
 			t.Errorf("%s:\ngot  %+v\nwant %+v", checks, got, want)
 		}

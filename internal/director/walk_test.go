@@ -36,12 +36,12 @@ func TestDesiredWalk(t *testing.T) {
 				say(health, string(rune('a'+r.IntN(5)))+[]string{"+", "+", "-", "-", "?", "=5"}[r.IntN(6)])
 			}
 			before := fmt.Sprint(prev)
-			want, next, deadline := desired(now, cfg, health, prev)
-			again, nextAgain, deadlineAgain := desired(now, cfg, health, prev)
+			want, next, deadline := desired(now, facts{cfg: cfg, health: health}, prev)
+			again, nextAgain, deadlineAgain := desired(now, facts{cfg: cfg, health: health}, prev)
 			if !reflect.DeepEqual(want, again) || !reflect.DeepEqual(next, nextAgain) || deadline != deadlineAgain || fmt.Sprint(prev) != before {
 				t.Fatalf("seed %d: not pure", seed)
 			}
-			same, still, at := desired(now, cfg, health, next)
+			same, still, at := desired(now, facts{cfg: cfg, health: health}, next)
 			if prev.services == nil || prev.services[cfg.VirtualServers[0].Key].panic == next.services[cfg.VirtualServers[0].Key].panic {
 				if !reflect.DeepEqual(next, still) {
 					t.Fatalf("seed %d: not settled:\n%+v\n%+v", seed, next, still)
@@ -84,12 +84,12 @@ func TestDesiredWalkInOrder(t *testing.T) {
 			for to := range 27 {
 				health := make(map[checker.Key]checker.Change)
 				say(health, verdicts(from))
-				want, d, _ := desired(now, cfg, health, decisions{})
+				want, d, _ := desired(now, facts{cfg: cfg, health: health}, decisions{})
 				checkWanted(t, 0, cfg.VirtualServers[0], want[0], d)
 				say(health, verdicts(to))
-				want, d, _ = desired(now, cfg, health, d)
+				want, d, _ = desired(now, facts{cfg: cfg, health: health}, d)
 				checkWanted(t, 0, cfg.VirtualServers[0], want[0], d)
-				again, still, _ := desired(now, cfg, health, d)
+				again, still, _ := desired(now, facts{cfg: cfg, health: health}, d)
 				if !reflect.DeepEqual(want, again) || !reflect.DeepEqual(d, still) {
 					t.Fatalf("policy %d, %s to %s: oscillates:\n%v\n%v", policy, verdicts(from), verdicts(to), want, again)
 				}

@@ -23,6 +23,14 @@ const (
 func (s server) weigh(now time.Time, vs configs.VirtualServer, rs configs.RealServer, of service) (server, time.Time) {
 	whole := s.whole(rs)
 	switch {
+	case !of.present:
+		s.present, s.weight = false, 0
+		if s.drain.cause != 0 && s.drain.ended.IsZero() {
+			s.drain.ended = now
+		}
+	case s.drain.cause != 0:
+		s.present, s.weight = s.drain.ended.IsZero(), 0
+		return s, s.drain.deadline()
 	case of.panic && s.verdict != checker.Unknown: // what was never checked has no verdict to doubt
 		s.present, s.weight = true, whole
 	case s.verdict == checker.Up && !of.sorry:
@@ -34,18 +42,26 @@ func (s server) weigh(now time.Time, vs configs.VirtualServer, rs configs.RealSe
 		}
 		return s, next
 	default:
-		s.present, s.weight = vs.Inhibit, 0
+		s.present, s.weight = vs.Inhibit || s.holds, 0
 	}
 	return s, time.Time{}
+}
+
+// configured is a server's weight in the configuration, or as an operator has set it.
+func (s server) configured(rs configs.RealServer) uint32 {
+	if s.forced.Set {
+		return s.forced.Value
+	}
+	return rs.Weight
 }
 
 // whole is a server's weight without slow start. One that is configured as 0 stays 0: whoever wrote it wants no traffic
 // there.
 func (s server) whole(rs configs.RealServer) uint32 {
-	if s.dynamic.Set && rs.Weight > 0 {
+	if s.dynamic.Set && rs.Weight > 0 && !s.forced.Set {
 		return s.dynamic.Value
 	}
-	return rs.Weight
+	return s.configured(rs)
 }
 
 // dynamicWeight is the smallest weight that the checks ask for. What the last run has left counts until one does.
@@ -72,7 +88,8 @@ func (d decisions) settled() decisions {
 		}
 		servers[id] = s
 	}
-	return decisions{servers, d.services}
+	d.servers = servers
+	return d
 }
 
 // steps is in how many steps a weight is raised from 1.
