@@ -75,6 +75,12 @@ func few(names []string) string {
 // whyWeight says why a server is in the table or not, with the weight that it has there.
 func whyWeight(vs director.VirtualServerStatus, rs director.RealServerStatus) string {
 	switch {
+	case !vs.InTable:
+		return fmt.Sprintf("not in the table: the virtual server is in it only while virtual_router %s serves its addresses", vs.Active)
+	case rs.State == "draining":
+		return "in the table for the connections it has: it is taken out"
+	case rs.State == "maintenance":
+		return "not in the table: it is taken out"
 	case vs.Panic && rs.State == "down":
 		return "in the table although it is not up: too few are, which is more likely a fault of the checks (panic_threshold)"
 	case rs.InTable && rs.EffectiveWeight > 0:
@@ -101,7 +107,8 @@ func (e serverExplanation) text(now time.Time, p palette) string {
 		fmt.Fprintf(&b, "  %s\n", printable(e.Reason))
 	}
 	fmt.Fprintf(&b, "  %s\n", e.Why)
-	fmt.Fprintf(&b, "  %d active and %d inactive connections\n", e.ActiveConnections, e.InactiveConnections)
+	fmt.Fprintf(&b, "  %d active and %d inactive connections%s\n", e.ActiveConnections, e.InactiveConnections, held(e.Persistent))
+	e.writeDrain(&b, now, p)
 	e.writeWeight(&b, now)
 	fmt.Fprint(&b, "\nchecks\n")
 	if len(e.Checks) == 0 {
@@ -122,12 +129,43 @@ func (e serverExplanation) text(now time.Time, p palette) string {
 	return b.String()
 }
 
+// held says how many clients come back to a server whatever its weight is.
+func held(persistent uint32) string {
+	if persistent == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and persistence holds %d", persistent)
+}
+
+// writeDrain writes what ends a drain, and what would follow.
+func (e serverExplanation) writeDrain(w io.Writer, now time.Time, p palette) {
+	d := e.Drain
+	if d == nil {
+		return
+	}
+	if d.Ended.IsZero() {
+		fmt.Fprintf(w, "  leaves the table when it has no connection, in %s at the latest\n", max(0, d.Until.Sub(now)).Round(time.Second))
+	}
+	fmt.Fprintf(w, "  by its checks it is %s\n", p.state(e.Verdict))
+	switch d.Cause {
+	case "command":
+		fmt.Fprintf(w, "  comes back by `holdfast undrain %s/%s`\n", e.Service.Name, e.Name)
+	case "maintenance":
+		fmt.Fprintf(w, "  comes back with maintenance = false and a reload\n")
+	}
+}
+
 // writeWeight writes what the weight is made of.
 func (e serverExplanation) writeWeight(w io.Writer, now time.Time) {
 	fmt.Fprintf(w, "\nweight\n  %5d  configured\n", e.Weight)
+	if e.OverrideWeight != nil {
+		fmt.Fprintf(w, "  %5d  as `holdfast weight` has set it\n", *e.OverrideWeight)
+	}
 	if e.DynamicWeight != nil {
 		note := ""
-		if e.Weight == 0 {
+		if e.OverrideWeight != nil {
+			note = ", which does not count beside that"
+		} else if e.Weight == 0 {
 			note = ", but configured as 0 it stays so"
 		}
 		fmt.Fprintf(w, "  %5d  as its checks ask for%s\n", *e.DynamicWeight, note)

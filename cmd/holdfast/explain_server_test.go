@@ -23,7 +23,7 @@ func webStatus() director.Status {
 		IntervalSeconds: 2, TimeoutSeconds: 1, Passed: 1800, Local: 1,
 	}
 	web1 := director.RealServerStatus{
-		Name: "web1", Address: netip.MustParseAddrPort("10.0.0.21:80"), State: "up", Since: ago(time.Hour), InTable: true,
+		Name: "web1", Address: netip.MustParseAddrPort("10.0.0.21:80"), State: "up", Verdict: "up", Since: ago(time.Hour), InTable: true,
 		Weight: 100, EffectiveWeight: 100, ActiveConnections: 3, InactiveConnections: 20, Checks: []director.CheckStatus{check},
 	}
 	web2 := web1
@@ -34,6 +34,7 @@ func webStatus() director.Status {
 		VirtualServers: []director.VirtualServerStatus{{
 			Name: "web", Address: netip.MustParseAddrPort("10.0.0.100:80"), Protocol: "tcp", Scheduler: "wlc", Forward: "dr",
 			State: "up", Since: ago(time.Hour), Reason: "2 of 2 real servers up", Quorum: director.QuorumStatus{Weight: 1, Needed: 1, Up: 200},
+			Active: "always", InTable: true, DrainSeconds: 60,
 			RealServers: []director.RealServerStatus{web1, web2},
 		}},
 	}
@@ -42,7 +43,8 @@ func webStatus() director.Status {
 // TestExplainServer compares what explain and status print of a real server with a golden file for each case.
 func TestExplainServer(t *testing.T) {
 	down := func(rs *director.RealServerStatus, c *director.CheckStatus) {
-		rs.State, rs.Since, rs.Reason = "down", ago(6*time.Second), "http: connect 10.0.0.21:80: connection refused (3 in a row)"
+		rs.State, rs.Verdict = "down", "down"
+		rs.Since, rs.Reason = ago(6*time.Second), "http: connect 10.0.0.21:80: connection refused (3 in a row)"
 		rs.InTable, rs.EffectiveWeight, rs.ActiveConnections, rs.InactiveConnections = false, 0, 0, 0
 		c.State, c.Up, c.Since, c.Run, c.Passing, c.Failed = "down", false, ago(6*time.Second), 6, false, 6
 		c.Reason, c.Error = "connection refused", "connect 10.0.0.21:80: connection refused"
@@ -76,6 +78,25 @@ func TestExplainServer(t *testing.T) {
 		"raised": func(_ *director.VirtualServerStatus, rs *director.RealServerStatus, c *director.CheckStatus) {
 			rs.DynamicWeight, rs.SlowStartSince, rs.SlowStartSeconds, rs.EffectiveWeight = weight(40), ago(12*time.Second), 30, 16
 			c.Name, c.Kind, c.Weight = "db", "exec", weight(40)
+		},
+		"draining": func(vs *director.VirtualServerStatus, rs *director.RealServerStatus, c *director.CheckStatus) {
+			rs.State, rs.Since, rs.Reason, rs.EffectiveWeight = "draining", ago(20*time.Second), "drained by command: its connections may go on until 12:00:40", 0
+			rs.Drain = &director.DrainStatus{Cause: "command", Since: ago(20 * time.Second), Until: ago(-40 * time.Second)}
+			rs.Persistent = 2
+			vs.Reason, vs.Quorum.Up = "1 of 2 real servers up, 1 drained", 100
+		},
+		"maintenance": func(vs *director.VirtualServerStatus, rs *director.RealServerStatus, c *director.CheckStatus) {
+			down(rs, c)
+			rs.State, rs.Verdict, rs.Since, rs.Reason = "maintenance", "down", ago(20*time.Second), "maintenance = true: it has no connections"
+			rs.Drain = &director.DrainStatus{Cause: "maintenance", Since: ago(time.Minute), Until: ago(0), Ended: ago(20 * time.Second)}
+			vs.Reason, vs.Quorum.Up = "1 of 2 real servers up, 1 drained", 100
+		},
+		"weighed": func(_ *director.VirtualServerStatus, rs *director.RealServerStatus, c *director.CheckStatus) {
+			rs.OverrideWeight, rs.DynamicWeight, rs.EffectiveWeight = weight(7), weight(40), 7
+			c.Weight = weight(40)
+		},
+		"standby": func(vs *director.VirtualServerStatus, rs *director.RealServerStatus, _ *director.CheckStatus) {
+			vs.Active, vs.InTable, rs.InTable, rs.EffectiveWeight = "edge", false, false, 0
 		},
 		"panic": func(vs *director.VirtualServerStatus, rs *director.RealServerStatus, c *director.CheckStatus) {
 			down(rs, c)

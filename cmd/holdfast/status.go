@@ -80,6 +80,9 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 	}
 	for _, vs := range s.VirtualServers {
 		fmt.Fprintf(&b, "\nvirtual_server %s: %s, %s/%s, %s, %s\n", vs.Name, p.state(vs.State), vs.Address, vs.Protocol, vs.Scheduler, vs.Forward)
+		if vs.State == "up" && !vs.InTable {
+			fmt.Fprintf(&b, "  in the table only while virtual_router %s serves its addresses\n", vs.Active)
+		}
 		if vs.Panic {
 			problem(&b, "panic", vs.Reason)
 		} else if vs.State == "down" || vs.Sorry {
@@ -93,7 +96,26 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 		}
 		_ = table.Flush()
 	}
+	writeLeaving(&b, s.Leaving, now)
 	return b.String()
+}
+
+// writeLeaving writes the real servers that are not in the configuration any more.
+func writeLeaving(w io.Writer, list []director.LeavingStatus, now time.Time) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\nleaving\n")
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, l := range list {
+		end := "until its successor has a verdict"
+		if l.Drain != nil {
+			end = fmt.Sprintf("drains, %s left", max(0, l.Drain.Until.Sub(now)).Round(time.Second))
+		}
+		fmt.Fprintf(table, "  %s/%s\t%s of %s\tweight %d\t%d+%d conns%s\t%s\n", l.Service, l.Server, l.Address, l.VirtualAddress,
+			l.EffectiveWeight, l.ActiveConnections, l.InactiveConnections, held(l.Persistent), end)
+	}
+	_ = table.Flush()
 }
 
 // width is that of a screen, which a line should not be longer than.
@@ -154,6 +176,9 @@ func problem(w io.Writer, what, text string) {
 
 // weight shows the configured weight, and that in the table where it differs.
 func weight(rs director.RealServerStatus) string {
+	if rs.OverrideWeight != nil && *rs.OverrideWeight == rs.EffectiveWeight {
+		return fmt.Sprintf("%d (set to %d)", rs.Weight, rs.EffectiveWeight)
+	}
 	if rs.EffectiveWeight == rs.Weight {
 		return fmt.Sprint(rs.Weight)
 	}

@@ -195,12 +195,10 @@ func departures(now time.Time, cfg *configs.Config, prev, next decisions, leavin
 			}
 			l := leaver{
 				name: object{vs.Name, rs.Name}, settings: vs.Settings, destination: destination(rs, was.weight),
-				timeout: timeout, left: now, was: was, drain: was.drain,
+				timeout: timeout, left: now, was: was, heir: heirs[object{vs.Name, rs.Name}], drain: was.drain,
 			}
 			if l.drain.cause != 0 {
 				l.drain.cause = byConfiguration
-			} else {
-				l.heir = heirs[l.name]
 			}
 			leaving[id] = l
 		}

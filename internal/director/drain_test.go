@@ -5,6 +5,7 @@ package director
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 )
 
 // drainStep is what happens then, and what follows. Orders are "drain a", "drain a 5s", "undrain a", "weight a 7",
-// "weight a", "maintain a", "serve a", "idle a", "remove a", "add a", "move a 8080", "drop", "backup", "master".
+// "weight a", "maintain a", "serve a", "idle a", "remove a", "add a", "move a", "back a", "drop", "backup", "master".
 type drainStep struct {
 	at            int // seconds
 	order, say    string
@@ -84,9 +85,10 @@ func (s *scene) order(text string) {
 		}
 	case "maintain", "serve":
 		server(func(rs *configs.RealServer) { rs.Maintenance = words[0] == "maintain" })
-	case "move":
+	case "move", "back":
+		host := map[string]byte{"move": 9, "back": 0}[words[0]] + target.server[0] - 'a'
 		server(func(rs *configs.RealServer) {
-			rs.Address = netip.AddrPortFrom(netip.MustParseAddr("10.0.0.9"), 80)
+			rs.Address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, host + 1}), 80)
 			delete(s.f.health, rs.Checks[0].Key)
 		})
 	case "remove":
@@ -102,7 +104,8 @@ func (s *scene) order(text string) {
 	case "add":
 		s.edit(func(vs *configs.VirtualServer) {
 			for _, rs := range s.cfg.VirtualServers[0].RealServers {
-				if rs.Name == target.server {
+				there := func(o configs.RealServer) bool { return o.Name == rs.Name }
+				if rs.Name == target.server && !slices.ContainsFunc(vs.RealServers, there) {
 					vs.RealServers = append(vs.RealServers, rs)
 				}
 			}
@@ -239,8 +242,8 @@ func TestDrains(t *testing.T) {
 		{"another address: the old one serves until there is a verdict", nil, []drainStep{
 			{0, "", up, "1:1 2:2 3:3", "up up up"},
 			{1, "move b", "", "1:1 2:2 3:3", "up unknown up"},
-			{9, "", "b+", "1:1 2:0 3:3 9:2", "up up up"},
-			{69, "", "", "1:1 3:3 9:2", "up up up"},
+			{9, "", "b+", "1:1 2:0 3:3 11:2", "up up up"},
+			{69, "", "", "1:1 3:3 11:2", "up up up"},
 		}},
 		{"another address that is down", nil, []drainStep{
 			{0, "", up, "1:1 2:2 3:3", "up up up"},
@@ -383,6 +386,24 @@ func TestStartDrainsWhatHasLeft(t *testing.T) {
 		}
 		if got := strings.Join(list, ", "); got != step.want {
 			t.Errorf("at %d: got %s, want %s", step.at, got, step.want)
+		}
+		s.prev = next
+	}
+}
+
+// Without its state file a restart does not know why a server has weight 0: it keeps its connections until there is a verdict.
+func TestStartCutsNobodyWithoutAVerdict(t *testing.T) {
+	s := newScene(nil)
+	have := ipvs.Service{Key: s.cfg.VirtualServers[0].Key, Settings: ipvs.Settings{Scheduler: "wlc"}, Destinations: []ipvs.Destination{
+		{Address: netip.MustParseAddrPort("10.0.0.1:80"), Forward: ipvs.DR, Weight: 0},
+		{Address: netip.MustParseAddrPort("10.0.0.2:80"), Forward: ipvs.DR, Weight: 2},
+	}}
+	s.prev = leftBehind(time.Now(), s.f.cfg, []ipvs.Service{have}, State{})
+	for _, step := range []struct{ say, want string }{{"", "1:0 2:2"}, {"b+", "1:0 2:2"}, {"a-", "2:2"}, {"a+", "1:1 2:2"}} {
+		say(s.f.health, step.say)
+		want, next, _ := desired(time.Now(), s.f, s.prev)
+		if got := table(want); got != step.want {
+			t.Fatalf("%q: got %s, want %s", step.say, got, step.want)
 		}
 		s.prev = next
 	}
