@@ -36,6 +36,29 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// TestExamplesPair: the second director of a set-up has another name and a lower priority, and nothing speaks against both.
+func TestExamplesPair(t *testing.T) {
+	files, _ := filepath.Glob("examples/lvs-*.hcl")
+	if len(files) < 6 {
+		t.Fatalf("examples of the set-ups: %v", files)
+	}
+	for _, f := range files {
+		t.Run(f, func(t *testing.T) {
+			src, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			second := strings.NewReplacer(`"lb1"`, `"lb2"`, "priority  = 100", "priority  = 90").Replace(string(src))
+			here, there := newLoader(f), newLoader("second.hcl")
+			here.parse(f, src)
+			there.parse("second.hcl", []byte(second))
+			if cfg, diags := here.beside(there); cfg == nil || len(diags) > 0 {
+				t.Errorf("got %v, want neither an error nor a warning", diags)
+			}
+		})
+	}
+}
+
 // TestLoad holds one file with a value other than the default wherever there is a choice against all that it means.
 func TestLoad(t *testing.T) {
 	got, diags := Load("testdata/full.hcl")
