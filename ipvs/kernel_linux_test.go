@@ -134,6 +134,17 @@ func TestKernelCountersOutliveUpdates(t *testing.T) {
 			t.Errorf("got %+v, want one connection and its packets", c)
 		}
 	}
+	var list []ipvs.Connection
+	err = host.Do(func() error {
+		_, err := ipvs.Connections(t.Context(), ipvs.ConnectionFilter{Service: stats[0].Key}, func(c ipvs.Connection) bool {
+			list = append(list, c)
+			return true
+		})
+		return err
+	})
+	if err != nil || len(list) != 1 || list[0].Destination != stats[0].Destinations[0].Address || list[0].State == "" || list[0].Expires == 0 {
+		t.Errorf("got connections %+v, %v, want the one", list, err)
+	}
 	if d := stats[0].Destinations[0]; d.Active+d.Inactive != 1 {
 		t.Errorf("got %+v, want one connection", d)
 	}
