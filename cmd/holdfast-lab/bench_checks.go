@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -221,6 +222,10 @@ func (b *bench) quiet(ctx context.Context) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
+	opened, err := b.master.connects()
+	if err != nil {
+		return nil, err
+	}
 	began, files := time.Now(), 0
 	for time.Since(began) < b.watch {
 		if err := pause(ctx, b.watch/20); err != nil {
@@ -237,10 +242,16 @@ func (b *bench) quiet(ctx context.Context) ([]figure, error) {
 		return nil, err
 	}
 	took := time.Since(began)
+	now, err := b.master.connects()
+	if err != nil {
+		return nil, err
+	}
 	memory, err := b.master.memory()
 	return []figure{
 		{"CPU", "ms/s", (after - before).Seconds() * 1000 / took.Seconds()},
 		{"memory", "MiB", float64(memory) / (1 << 20)},
+		{"checks", "/s", float64(now-opened) / took.Seconds()},
+		{"CPU of a check", "µs", float64((after - before).Microseconds()) / float64(max(1, now-opened))},
 		{"open files at most", "", float64(files)},
 	}, err
 }
@@ -280,7 +291,7 @@ func (b *bench) checksKernel(ctx context.Context, f fleet) (figures []figure, er
 	if err != nil {
 		return nil, err
 	}
-	figures = append(figures, quiet[:2]...)
+	figures = append(figures, quiet[:4]...)
 
 	if err := os.WriteFile(filepath.Join(b.master.dir, "config"), []byte(b.fleet(b.master.dir, f, 7)), 0o644); err != nil {
 		return nil, err
@@ -347,6 +358,25 @@ func tableLine(server netip.AddrPort, weight int) string {
 }
 
 func squeeze(table []byte) string { return strings.Join(strings.Fields(string(table)), " ") }
+
+// connects is how many TCP connections the host has begun.
+func (h *benchHost) connects() (n int, err error) {
+	err = h.Do(func() error {
+		text, err := os.ReadFile("/proc/thread-self/net/snmp")
+		if err != nil {
+			return err
+		}
+		// A line of names, which ends each field's place, and one of values.
+		names, values, _ := strings.Cut(string(text[max(0, bytes.Index(text, []byte("Tcp:"))):]), "\nTcp:")
+		i := slices.Index(strings.Fields(names), "ActiveOpens")
+		if fields := strings.Fields(values); i > 0 && i <= len(fields) {
+			n, err = strconv.Atoi(fields[i-1])
+			return err
+		}
+		return errors.New("/proc/net/snmp: no ActiveOpens")
+	})
+	return n, err
+}
 
 // files is how many descriptors the processes have open.
 func (h *benchHost) files() (int, error) {
