@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -79,8 +80,8 @@ func (r *run) loop() {
 				r.finish(outcome{entry: e, res: res, end: time.Now()})
 			}
 		}
-		for _, e := range ready {
-			r.start(e)
+		for batch := range slices.Chunk(ready, batchMost) {
+			r.startAll(batch)
 		}
 		timer.Reset(r.wait())
 	}
@@ -155,6 +156,22 @@ func (r *run) wait() time.Duration {
 // together is how far apart the loop wakes: what is due in between waits for the others, which saves most of the switches
 // between threads that a check costs.
 const together = 5 * time.Millisecond
+
+// batchMost is how many checks are begun before their results are looked at: so long may the first one's wait.
+const batchMost = 16
+
+// startAll begins checks, and finishes those that have a result at once.
+func (r *run) startAll(batch []*entry) {
+	for _, e := range batch {
+		r.start(e)
+	}
+	if r.dialer == nil {
+		return
+	}
+	for _, o := range r.dialer.settle() {
+		r.finish(o)
+	}
+}
 
 // start runs one check.
 func (r *run) start(e *entry) {

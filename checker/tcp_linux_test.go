@@ -40,6 +40,9 @@ func TestExpireAsksOnceMore(t *testing.T) {
 			}
 			continue
 		}
+		if err := d.watch(e); err != nil {
+			t.Fatal(err)
+		}
 		if tc.reason != reasonTimeout {
 			poll := []unix.PollFd{{Fd: int32(e.fd), Events: unix.POLLOUT}}
 			if n, err := unix.Poll(poll, 5000); n != 1 {
@@ -53,6 +56,37 @@ func TestExpireAsksOnceMore(t *testing.T) {
 		if _, done := d.expire(e); done {
 			t.Errorf("%s: expired twice", tc.name)
 		}
+	}
+}
+
+// What has ended when it is first looked at needs no epoll; what has not is left to it.
+func TestSettle(t *testing.T) {
+	d, err := newDialer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	near, far := &entry{target: serve(t, silent)}, &entry{target: blackhole(t)}
+	for _, e := range []*entry{near, far} {
+		if res, done := d.start(e, netip.Addr{}); done {
+			t.Skipf("%s: %v at once", e.target, res.Err)
+		}
+	}
+	poll := []unix.PollFd{{Fd: int32(near.fd), Events: unix.POLLOUT}}
+	if n, err := unix.Poll(poll, 5000); n != 1 {
+		t.Fatalf("poll: %d %v", n, err)
+	}
+	if out := d.settle(); len(out) != 1 || out[0].entry != near || out[0].res.Err != nil {
+		t.Errorf("got %v, want a pass of %s", out, near.target)
+	}
+	if len(d.inFlight) != 1 || d.inFlight[far.fd] != far || len(d.begun) > 0 {
+		t.Errorf("in flight are %v and %v, want %s alone", d.inFlight, d.begun, far.target)
+	}
+	if err := unix.EpollCtl(d.fd, unix.EPOLL_CTL_MOD, far.fd, &unix.EpollEvent{}); err != nil {
+		t.Errorf("nobody waits for %s: %v", far.target, err)
+	}
+	if out := d.settle(); len(out) > 0 {
+		t.Errorf("settled twice: %v", out)
 	}
 }
 
@@ -186,6 +220,9 @@ func TestStaleEvent(t *testing.T) {
 		if res, done := d.start(live, netip.Addr{}); done {
 			t.Fatalf("live: got %v at once", res.Err)
 		}
+		if err := d.watch(live); err != nil {
+			t.Fatal(err)
+		}
 		poll := []unix.PollFd{{Fd: int32(d.fd), Events: unix.POLLIN}}
 		if n, err := unix.Poll(poll, 5000); n != 1 {
 			t.Fatalf("poll: %d %v", n, err)
@@ -199,6 +236,9 @@ func TestStaleEvent(t *testing.T) {
 		}
 		if res, done := d.start(hung, netip.Addr{}); done {
 			t.Fatalf("hung: got %v at once", res.Err)
+		}
+		if err := d.watch(hung); err != nil {
+			t.Fatal(err)
 		}
 		same := hung.fd == live.fd
 		if out := d.finish(events); len(out) > 0 {
