@@ -135,5 +135,10 @@ func TestStrangerAnswersForAnAddress(t *testing.T) {
 	d.inbox.put(vrrp.Transition{Router: "web", From: vrrp.Master, To: vrrp.Backup, At: time.Now()})
 	s.logged(`virtual_address=web/127.0.0.100 from=contested to=clear reason="the master is another director, which finds out by itself"`)
 	d.inbox.put(strangers{"web", time.Now(), []vrrp.Answer{answer}}) // too late
-	s.routerBecomes("web", func(vr VirtualRouterStatus) bool { return len(vr.Contested) == 0 })
+	if err := d.call(t.Context(), d.takeAll); err != nil {
+		t.Fatal(err)
+	}
+	if c := s.status().VirtualRouters[0].Contested; len(c) > 0 {
+		t.Errorf("%v is contested, though another director is master", c)
+	}
 }
