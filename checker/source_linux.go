@@ -49,51 +49,58 @@ func (l *local) source(target netip.Addr, now time.Duration, changes uint64) net
 		l.chosen, l.addresses, l.seen, l.read = make(map[netip.Addr]netip.Addr), nil, changes, now
 	}
 	source, known := l.chosen[target]
-	if !known {
-		if kernels := kernelSource(target); kernels.IsValid() && l.virtual(kernels) {
-			source = l.instead(kernels, target)
-		}
+	if known {
+		return source
+	}
+	kernels, err := kernelSource(target)
+	if err == nil && l.virtual(kernels) {
+		source, err = l.instead(kernels, target)
+	}
+	if err == nil { // else the next check finds out: there may be a route by then, or a descriptor
 		l.chosen[target] = source
 	}
 	return source
 }
 
-// kernelSource is the address that the kernel sends from: connecting a UDP socket chooses it and sends nothing. Invalid:
-// there is no route.
-func kernelSource(target netip.Addr) netip.Addr {
+// kernelSource is the address that the kernel sends from: connecting a UDP socket chooses it and sends nothing.
+func kernelSource(target netip.Addr) (netip.Addr, error) {
 	family, sa, err := sockaddr(netip.AddrPortFrom(target, 9))
 	if err != nil {
-		return netip.Addr{}
+		return netip.Addr{}, err
 	}
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return netip.Addr{}
+		return netip.Addr{}, err
 	}
 	defer closeNow(fd)
-	if connectNow(fd, sa) != nil {
-		return netip.Addr{}
+	if err := connectNow(fd, sa); err != nil {
+		return netip.Addr{}, err
 	}
 	local, err := unix.Getsockname(fd)
 	if err != nil {
-		return netip.Addr{}
+		return netip.Addr{}, err
 	}
-	return addrPort(local).Addr().WithZone("")
+	return addrPort(local).Addr().WithZone(""), nil
 }
 
 // instead finds the address that suits a target best and is not virtual: one of the target's network, else one of the
 // link that the virtual one is on, else any. Invalid: there is none, and a virtual one is better than no check.
-func (l *local) instead(virtual, target netip.Addr) (best netip.Addr) {
-	if l.addresses == nil {
-		l.addresses, _ = netlink.AddrList(nil, netlink.FAMILY_ALL)
+// With an error some may be unknown.
+func (l *local) instead(virtual, target netip.Addr) (best netip.Addr, err error) {
+	addresses := l.addresses
+	if addresses == nil {
+		if addresses, err = netlink.AddrList(nil, netlink.FAMILY_ALL); err == nil {
+			l.addresses = addresses
+		}
 	}
 	link := 0
-	for _, a := range l.addresses {
+	for _, a := range addresses {
 		if p, ok := toPrefix(a.IPNet); ok && p.Addr() == virtual {
 			link = a.LinkIndex
 		}
 	}
 	rank := 0
-	for _, a := range l.addresses {
+	for _, a := range addresses {
 		p, ok := toPrefix(a.IPNet)
 		if !ok || !usable(a, p.Addr(), target) || l.virtual(p.Addr()) {
 			continue
@@ -114,7 +121,7 @@ func (l *local) instead(virtual, target netip.Addr) (best netip.Addr) {
 	if best.Is6() && best.IsLinkLocalUnicast() {
 		best = best.WithZone(target.Zone())
 	}
-	return best
+	return best, err
 }
 
 // usable reports whether an address of this host can be the source of what goes to a target.

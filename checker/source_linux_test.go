@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
 
@@ -111,7 +113,7 @@ func TestSource(t *testing.T) {
 			want("as backup", own)
 			h.director.Address("eth0", virtual)
 			if err := h.director.Do(func() error { // not before duplicate address detection
-				eventually(t, func() bool { return kernelSource(c.Config.Target.Addr()) == virtual.Addr() })
+				eventually(t, func() bool { a, err := kernelSource(c.Config.Target.Addr()); return err == nil && a == virtual.Addr() })
 				return nil
 			}); err != nil {
 				t.Fatal(err)
@@ -158,5 +160,50 @@ func TestLinkDown(t *testing.T) {
 	eventually(t, func() bool { return s.Snapshot()[0].Counts.Local > before+5 })
 	if !verdicts(Up, Down)() {
 		t.Errorf("set down: got %+v, want verdicts as before", s.Snapshot())
+	}
+}
+
+// That the source could not be chosen is no reason to check from a virtual address once it could be.
+func TestSourceAfterFault(t *testing.T) {
+	h := newHosts(t)
+	target, virtual, own := netip.MustParseAddr("10.1.5.7"), netip.MustParsePrefix("10.1.5.100/24"), netip.MustParseAddr("10.1.0.2")
+	h.director.Address("eth0", virtual)
+	l := local{virtual: func(a netip.Addr) bool { return a == virtual.Addr() }}
+	for what, fault := range map[string]func(begins bool) error{
+		"no route": func(begins bool) error {
+			if begins {
+				return h.port.Down()
+			}
+			return h.port.Up()
+		},
+		"no descriptor": func(begins bool) error {
+			var now unix.Rlimit
+			if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+				return err
+			}
+			now.Cur = now.Max
+			if begins {
+				now.Cur = 0
+			}
+			return unix.Setrlimit(unix.RLIMIT_NOFILE, &now)
+		},
+	} {
+		l.chosen, l.addresses = nil, nil
+		if err := h.director.Do(func() error {
+			if err := fault(true); err != nil {
+				return err
+			}
+			_ = l.source(target, 0, 0)
+			if err := fault(false); err != nil {
+				return err
+			}
+			eventually(t, func() bool { a, err := kernelSource(target); return err == nil && a == virtual.Addr() })
+			if got := l.source(target, 0, 0); got != own {
+				t.Errorf("after %s: from %v, want %v", what, got, own)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
