@@ -102,7 +102,9 @@ func desired(now time.Time, f facts, prev decisions) (want []ipvs.Service, next 
 			}
 		}
 		if is.sorry {
-			s.Destinations = append(s.Destinations, ipvs.Destination{Address: vs.Sorry.Address, Forward: vs.Sorry.Forward, Weight: 1})
+			s.Destinations = append(s.Destinations, ipvs.Destination{
+				Address: vs.Sorry.Address, Forward: vs.Sorry.Forward, Weight: 1, Encapsulation: vs.Sorry.Encapsulation,
+			})
 		}
 		next.services[vs.Key] = is
 		if is.present {
