@@ -90,7 +90,7 @@ func (d *dialer) start(e *entry, source netip.Addr) (res Result, done bool) {
 }
 
 // settle returns the results of those of the connects begun that have ended by now, and leaves the others to run. A server
-// that is near has answered before the next ones are begun: to wait for each by the epoll costs a fifth more, most of
+// that is near has answered before the next ones are begun: to wait for each by the epoll costs a third more, most of
 // it for switching between threads.
 func (d *dialer) settle() []outcome {
 	d.polls = d.polls[:0]

@@ -132,7 +132,7 @@ func resolve(ctx context.Context, index int, addr netip.Addr) (mac, error) {
 	if err := netlink.NeighSet(use); err != nil {
 		return mac{}, err
 	}
-	for pause := time.Millisecond; ; pause = min(2*pause, 250*time.Millisecond) {
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		found, err := neighbour(index, family, ip)
 		if err != nil || found != (mac{}) {
 			return found, err

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"math"
-	"net/netip"
 	"os"
 	"testing"
 	"time"
@@ -63,23 +62,5 @@ func TestQuantile(t *testing.T) {
 	}
 	if got := quantile(nil, nil, .5); !math.IsNaN(got) {
 		t.Errorf("of nothing: got %v", got)
-	}
-}
-
-func TestTable(t *testing.T) {
-	const table = `IP Virtual Server version 1.2.1 (size=4096)
-Prot LocalAddress:Port Scheduler Flags
-  -> RemoteAddress:Port Forward Weight ActiveConn InActConn
-TCP  0A640001:1F40 rr  
-  -> 0A800001:1F40      Route   1      0          0         
-  -> 0A800002:1F40      Route   7      0          0         
-`
-	if n := destinations([]byte(table)); n != 2 {
-		t.Errorf("%d destinations, want 2", n)
-	}
-	for server, want := range map[string]string{"10.128.0.1:8000": "1", "10.128.0.2:8000": "7", "10.128.0.3:8000": "", "10.128.0.1:80": ""} {
-		if got := tableWeight([]byte(table), netip.MustParseAddrPort(server)); got != want {
-			t.Errorf("weight of %s is %q, want %q", server, got, want)
-		}
 	}
 }

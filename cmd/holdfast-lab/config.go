@@ -42,7 +42,7 @@ virtual_router "web" {
   addresses          = %s
 }
 
-virtual_server "web" {
+%svirtual_server "web" {
   address         = "%s:80"
   scheduler       = %q
   scheduler_flags = %s
@@ -56,7 +56,7 @@ virtual_server "web" {
     fall     = %d
   }
 `, d.name, d.api().Socket, d.dir, metricsAddress, priority, s.interval, list(s.addresses),
-		s.vip, o.scheduler, list(o.flags), s.forward, checkInterval, checkTimeout, checkRise, checkFall)
+		syncText(s), s.vip, o.scheduler, list(o.flags), s.forward, checkInterval, checkTimeout, checkRise, checkFall)
 	for i, a := range s.servers {
 		fmt.Fprintf(&b, `
   real_server "web%d" {
@@ -67,6 +67,14 @@ virtual_server "web" {
 	}
 	b.WriteString("}\n")
 	return b.String()
+}
+
+// syncText is the block of connection sync, if there is to be one.
+func syncText(s *setup) string {
+	if !s.sync {
+		return ""
+	}
+	return "connection_sync {\n  interface = \"eth0\"\n  id        = 51\n}\n\n"
 }
 
 func list(items []string) string {

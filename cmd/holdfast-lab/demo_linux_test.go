@@ -20,6 +20,7 @@ import (
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/director"
 	"github.com/holdfast-lb/holdfast/internal/netlab"
+	"github.com/holdfast-lb/holdfast/internal/sysctl"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
@@ -66,7 +67,7 @@ func beHoldfast(args []string) error {
 	wg.Go(func() { _ = network.Run(inner) })
 	d := director.New(director.Options{
 		Config: cfg, Log: log, Level: level, Host: network, Dial: network.Dial,
-		OpenTable: func(ctx context.Context) (ipvs.Table, error) { return ipvs.OpenKernel(ctx, "") },
+		Sysctls: sysctl.Root, OpenTable: func(ctx context.Context) (ipvs.Table, error) { return ipvs.OpenKernel(ctx, "") },
 	})
 	hangups := make(chan os.Signal, 8)
 	signal.Notify(hangups, syscall.SIGHUP)

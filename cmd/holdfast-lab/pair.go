@@ -25,6 +25,7 @@ type setup struct {
 	title    string
 	interval time.Duration // between adverts
 	build    func(*pair, *netlab.Lab)
+	sync     bool // connection sync, and connections that are held while something fails
 
 	vip       netip.Addr
 	forward   string
@@ -70,6 +71,16 @@ var setups = []*setup{
 		vip: addr("192.168.1.231"), addresses: []string{"192.168.1.231/32", "192.168.10.254/32 dev eth1"},
 		servers: []netip.Addr{addr("192.168.10.21"), addr("192.168.10.22"), addr("192.168.10.23")},
 	},
+	{
+		name: "drsync", title: "DR, connection sync", interval: time.Second, build: buildDR, forward: "dr", sync: true,
+		vip: addr("10.0.0.100"), addresses: []string{"10.0.0.100/32"},
+		servers: []netip.Addr{addr("10.0.0.21"), addr("10.0.0.22"), addr("10.0.0.23")},
+	},
+	{
+		name: "natsync", title: "NAT, connection sync", interval: time.Second, build: buildNAT, forward: "nat", sync: true,
+		vip: addr("192.168.1.231"), addresses: []string{"192.168.1.231/32", "192.168.10.254/32 dev eth1"},
+		servers: []netip.Addr{addr("192.168.10.21"), addr("192.168.10.22"), addr("192.168.10.23")},
+	},
 }
 
 func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
@@ -111,10 +122,6 @@ func buildNAT(p *pair, lab *netlab.Lab) {
 			d.host.Join(inner, "eth1", prefix(fmt.Sprintf("192.168.10.%d/24", 2+i))),
 		}
 		d.host.Route(prefix("0.0.0.0/0"), addr("192.168.1.1"))
-		d.host.Sysctl("net.ipv4.ip_forward", "1")
-		for _, link := range []string{"all", "default", "eth0", "eth1"} {
-			d.host.Sysctl("net.ipv4.conf."+link+".send_redirects", "0")
-		}
 	}
 	for i, a := range p.servers {
 		h := lab.Host(fmt.Sprintf("web%d", i+1))

@@ -69,22 +69,24 @@ func seconds(v float64) string {
 
 // A row is a scenario's result.
 type row struct {
-	Setup      string         `json:"setup"`
-	Scenario   string         `json:"scenario"`
-	Requests   int            `json:"requests"`
-	Lost       int            `json:"lost"`
-	LongestGap float64        `json:"longest_gap_seconds"`
-	Holders    []string       `json:"holders"`        // at the end
-	Shared     float64        `json:"shared_seconds"` // longest time with two holders
-	Unheld     float64        `json:"unheld_seconds"` // longest time with none
-	Servers    map[string]int `json:"servers"`        // answers by real server
-	Errors     map[string]int `json:"errors"`         // lost requests by reason
-	Late       float64        `json:"late_seconds"`
-	Bounds     []bound        `json:"bounds"`
-	Failure    string         `json:"failure"` // why the scenario could not be finished
-	OK         bool           `json:"ok"`
-	Repeated   bool           `json:"repeated"`   // not OK, but on a machine too busy to tell: another row follows
-	Keepalived string         `json:"keepalived"` // what keepalived 2.2.7 does there, measured on another day
+	Setup      string            `json:"setup"`
+	Scenario   string            `json:"scenario"`
+	Requests   int               `json:"requests"`
+	Lost       int               `json:"lost"`
+	LongestGap float64           `json:"longest_gap_seconds"`
+	Holders    []string          `json:"holders"`        // at the end
+	Shared     float64           `json:"shared_seconds"` // longest time with two holders
+	Unheld     float64           `json:"unheld_seconds"` // longest time with none
+	Servers    map[string]int    `json:"servers"`        // answers by real server
+	Errors     map[string]int    `json:"errors"`         // lost requests by reason
+	Late       float64           `json:"late_seconds"`
+	Held       *drill.HeldReport `json:"held,omitempty"`               // connections that were held through it
+	HeldStall  float64           `json:"held_stall_seconds,omitempty"` // the longest that one of these stood still and went on
+	Bounds     []bound           `json:"bounds"`
+	Failure    string            `json:"failure"` // why the scenario could not be finished
+	OK         bool              `json:"ok"`
+	Repeated   bool              `json:"repeated"`   // not OK, but on a machine too busy to tell: another row follows
+	Keepalived string            `json:"keepalived"` // what keepalived 2.2.7 does there, measured on another day
 }
 
 func newRow(s *setup, scenario string, o *outcome, bounds []bound, err error) row {
@@ -96,12 +98,16 @@ func newRow(s *setup, scenario string, o *outcome, bounds []bound, err error) ro
 		r.Servers, r.Errors, r.Late = o.Servers, o.Errors, o.Late.Seconds()
 		r.Holders = append(r.Holders, o.holders()...)
 		spans := o.spans(time.Time{})
+		if r.Held = o.held; r.Held != nil {
+			r.HeldStall = r.Held.Stall.Seconds()
+			r.Bounds = append(r.Bounds, exactly("held connections that survived", r.Held.Survived, heldConnections))
+		}
 		r.Shared, r.Unheld = drill.Shared(spans).Seconds(), drill.Unheld(spans).Seconds()
 	}
 	if err != nil {
 		r.Failure = oneLine(err)
 	}
-	for _, b := range bounds {
+	for _, b := range r.Bounds {
 		r.OK = r.OK && b.held()
 	}
 	return r
@@ -157,6 +163,12 @@ func (r row) verdict() string {
 	text := word + strings.Join(shown, "; ")
 	if !r.OK && r.Lost > 0 {
 		text += "; lost by " + counts(r.Errors)
+	}
+	if r.Held != nil && !r.OK {
+		text += fmt.Sprintf("; held: opened %d, reset %d, stalled %d: %s", r.Held.Opened, r.Held.Reset, r.Held.Stalled, counts(r.Held.Errors))
+	}
+	if r.Held != nil {
+		text += "; longest stall of one " + seconds(r.HeldStall)
 	}
 	if r.busy() {
 		text += fmt.Sprintf("; this machine was busy: the client itself was held up for %s", seconds(r.Late))

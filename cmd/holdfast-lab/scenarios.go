@@ -44,6 +44,12 @@ var scenarios = []scenario{
 	{"nat", "stop", "the master is stopped, and started again", plannedStop},
 	{"nat", "cut", "both of the master's switch ports are cut, and put back", portCut(3800*time.Millisecond, nil, []float64{.3, .7})},
 	{"nat", "kill", "every process of the master is killed", kill},
+	{"drsync", "stop", "the master is stopped, and started again", plannedStop},
+	{"drsync", "cut", "the master's switch port is cut, and put back", portCut(3800*time.Millisecond, nil, []float64{.45})},
+	{"drsync", "kill", "every process of the master is killed", kill},
+	{"natsync", "stop", "the master is stopped, and started again", plannedStop},
+	{"natsync", "cut", "both of the master's switch ports are cut, and put back", portCut(3800*time.Millisecond, nil, []float64{.45})},
+	{"natsync", "kill", "every process of the master is killed", kill},
 }
 
 func quiet(ctx context.Context, p *pair, report rows) error {
@@ -184,7 +190,7 @@ func (p *pair) putBack(ctx context.Context, phase float64) error {
 			return err
 		}
 	}
-	return p.await(ctx, 15*time.Second, p.master(0))
+	return p.await(ctx, 30*time.Second, p.master(0))
 }
 
 // kill kills every process of lb1. Its kernel goes on forwarding, so clients notice only the hand-over.

@@ -25,6 +25,10 @@ type webServer struct {
 	sick     atomic.Bool // /health answers 503; the rest goes on
 	listener net.Listener
 	running  sync.WaitGroup
+
+	mu     sync.Mutex
+	open   map[net.Conn]bool
+	closed bool
 }
 
 // startWebServer listens on port 80 of all addresses of the host.
@@ -33,7 +37,7 @@ func startWebServer(host *netlab.Host) (*webServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start web server on %s: %w", host.Name, err)
 	}
-	s := &webServer{name: host.Name, host: host, listener: l}
+	s := &webServer{name: host.Name, host: host, listener: l, open: make(map[net.Conn]bool)}
 	s.running.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -48,24 +52,51 @@ func startWebServer(host *netlab.Host) (*webServer, error) {
 
 func (s *webServer) close() {
 	_ = s.listener.Close()
+	s.mu.Lock()
+	s.closed = true
+	for c := range s.open {
+		_ = c.Close()
+	}
+	s.mu.Unlock()
 	s.running.Wait()
 }
 
-// serve answers the one request of a connection.
+// keepOpen is how long a connection may be silent, longer than any fault lasts.
+const keepOpen = time.Minute
+
+// serve answers requests, as long as the client keeps the connection.
 func (s *webServer) serve(c net.Conn) {
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
-	r := bufio.NewReaderSize(c, 1024)
-	first, err := r.ReadString('\n')
-	for line := first; err == nil && strings.TrimSpace(line) != ""; {
-		line, err = r.ReadString('\n')
-	}
-	if err != nil {
+	s.mu.Lock()
+	s.open[c] = true
+	closed := s.closed
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.open, c)
+		s.mu.Unlock()
+	}()
+	if closed {
 		return
 	}
-	status, body := "200 OK", s.name+"\n"
-	if strings.HasPrefix(first, "GET /health ") && s.sick.Load() {
-		status, body = "503 Service Unavailable", "sick\n"
+	r := bufio.NewReaderSize(c, 1024)
+	for keep := true; keep; {
+		_ = c.SetDeadline(time.Now().Add(keepOpen))
+		first, err := r.ReadString('\n')
+		for line := first; err == nil && strings.TrimSpace(line) != ""; {
+			line, err = r.ReadString('\n')
+			keep = keep && !strings.HasPrefix(line, "Connection: close")
+		}
+		if err != nil {
+			return
+		}
+		status, body, connection := "200 OK", s.name+"\n", ""
+		if strings.HasPrefix(first, "GET /health ") && s.sick.Load() {
+			status, body = "503 Service Unavailable", "sick\n"
+		}
+		if !keep {
+			connection = "Connection: close\r\n"
+		}
+		_, _ = fmt.Fprintf(c, "HTTP/1.1 %s\r\n%s: %s\r\nContent-Length: %d\r\n%s\r\n%s", status, serverHeader, s.name, len(body), connection, body)
 	}
-	_, _ = fmt.Fprintf(c, "HTTP/1.1 %s\r\n%s: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", status, serverHeader, s.name, len(body), body)
 }

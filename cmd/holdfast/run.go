@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/command"
 	"github.com/holdfast-lb/holdfast/internal/director"
+	"github.com/holdfast-lb/holdfast/internal/sysctl"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
@@ -54,8 +55,8 @@ func runDirector(ctx context.Context, g *globals) error {
 	version := builtVersion()
 	d := director.New(director.Options{
 		Config: cfg, Socket: g.socket, Log: log.Logger, Level: log.Level, Host: network, Virtual: network.IsVirtual, Dial: network.Dial, WhoHas: network.WhoHas,
-		OpenTable: openTable,
-		Version:   director.Version{Version: version.Version, Revision: version.Revision, Go: version.Go},
+		OpenTable: openTable, Sysctls: sysctl.Root,
+		Version: director.Version{Version: version.Version, Revision: version.Revision, Go: version.Go},
 	})
 	return runUntilSignal(ctx, d, network)
 }

@@ -27,6 +27,8 @@ func (d *Director) adopt(ctx context.Context) {
 	d.overrides = d.last.overrides()
 	d.pruneOverrides()
 	d.decided = leftBehind(d.started, d.cfg, d.readTable(ctx), d.last)
+	d.beginSysctls()
+	d.beginSync(d.started)
 	d.applyChecks()
 	d.decide(time.Now())
 	d.publish()

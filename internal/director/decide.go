@@ -25,7 +25,10 @@ func (d *Director) due(now time.Time) time.Duration {
 	if !d.tellAt.IsZero() && !now.Before(d.tellAt) {
 		d.tellChanges(now, d.decided)
 	}
-	next := earlier(earlier(d.decideAt(), d.tellAt), d.drains.ask(now))
+	if at := d.sync.deadline; !at.IsZero() && !now.Before(at) {
+		d.followSync(now)
+	}
+	next := earlier(earlier(d.decideAt(), d.tellAt), earlier(d.drains.ask(now), d.sync.deadline))
 	if next.IsZero() {
 		return time.Hour // whatever comes next wakes the loop
 	}
@@ -90,7 +93,7 @@ func (d *Director) tellChanges(now time.Time, next decisions) {
 
 // newGoal is what the reconciler is to keep.
 func (d *Director) newGoal() ipvs.Goal {
-	return ipvs.Goal{Services: d.want, Owned: d.ownedKeys(), Timeouts: d.cfg.Timeouts, ReportOnly: d.cfg.Director.ReportDrift}
+	return ipvs.Goal{Services: d.want, Owned: d.ownedKeys(), Timeouts: d.cfg.Timeouts, ReportOnly: d.cfg.Director.ReportDrift, Sync: d.sync.want, Syncs: d.sync.ours}
 }
 
 // tellRest tells what is gathered, because nobody will ask later.

@@ -102,9 +102,7 @@ func desired(now time.Time, f facts, prev decisions) (want []ipvs.Service, next 
 			}
 		}
 		if is.sorry {
-			s.Destinations = append(s.Destinations, ipvs.Destination{
-				Address: vs.Sorry.Address, Forward: vs.Sorry.Forward, Weight: 1, Encapsulation: vs.Sorry.Encapsulation,
-			})
+			s.Destinations = append(s.Destinations, ipvs.Destination{Address: vs.Sorry.Address, Forward: vs.Sorry.Forward, Weight: 1})
 		}
 		next.services[vs.Key] = is
 		if is.present {

@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/notify"
+	"github.com/holdfast-lb/holdfast/internal/sysctl"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 	"github.com/holdfast-lb/holdfast/vrrp/track"
@@ -38,7 +39,9 @@ type Options struct {
 	WhoHas func(ctx context.Context, device string, addresses []netip.Addr) ([]vrrp.Answer, error)
 	// OpenTable opens the kernel's IPVS table.
 	OpenTable func(context.Context) (ipvs.Table, error)
-	Version   Version
+	// Sysctls is where parameters of the kernel are set, sysctl.Root; empty: none is.
+	Sysctls string
+	Version Version
 }
 
 // Version says what program this is.
@@ -98,7 +101,10 @@ type Director struct {
 	report    ipvs.Report       // the newest
 	drift     int               // what others changed, summed up over all reports
 	unusable  error             // why nothing can be balanced here; nil: it can
-	ready     bool              // every check has run once
+	sync      syncState
+	sysctls   sysctls
+	loans     sysctl.Loans // parameters of the kernel that we have changed
+	ready     bool         // every check has run once
 	saved     State
 	stopping  bool
 	ended     bool           // and has put nothing on this host any more but what is in the table
@@ -114,6 +120,7 @@ type view struct {
 	routers   []routerView // in the order of the configuration
 	decided   decisions
 	report    ipvs.Report
+	sync      syncView
 	drift     int
 	ready     bool
 }
@@ -199,6 +206,7 @@ func (d *Director) Run(outer context.Context) error {
 	defer d.o.Host.Watch(d.checks.AddressesChanged)()
 	start(d.checks.Run)
 	start(d.table.Run)
+	wg.Go(func() { d.countConnections(inner) })
 	wg.Go(func() { d.watchAddresses(inner) })
 	wg.Go(func() { serveControl(inner, d, control) })
 	wg.Go(func() { d.web.run(inner) })
@@ -230,6 +238,7 @@ func (d *Director) loop(ctx context.Context) {
 			}
 			d.takeAll()
 			d.tellRest(time.Now())
+			d.endSysctls()
 			d.save()
 			d.publish()
 			return
@@ -281,6 +290,11 @@ func (d *Director) takeAll() {
 		case ipvs.Report:
 			d.reported(m)
 			other = true
+		case sysctlLoans:
+			d.loans = sysctl.Loans(m)
+			other = true
+		case activeConnections:
+			d.sync.connSync = d.sync.knows(time.Now(), uint64(m))
 		case strangers:
 			d.heardStrangers(m)
 		case counted:
@@ -303,6 +317,7 @@ func (d *Director) transition(t vrrp.Transition) {
 		d.roles[t.Router] = t.To
 		d.metrics.transition(t)
 	}
+	d.syncTransition(t)
 	d.emit(notify.Event{
 		Kind: "virtual_router", Name: t.Router, From: t.From.String(), To: t.To.String(), Reason: t.Reason, Time: t.At,
 	})
@@ -333,6 +348,10 @@ func (d *Director) reported(r ipvs.Report) {
 	if r.Err == nil {
 		d.drains.reported(time.Now(), r.Goal)
 	}
+	d.syncReported(r)
+	if r.Read { // which is every few seconds, and when IPVS has come
+		d.applySysctls()
+	}
 	if r.Err == nil && r.Goal == d.goal { // what was to be deleted is
 		before := len(d.owned)
 		d.owned = make(map[ipvs.Key]bool)
@@ -353,6 +372,7 @@ func (d *Director) save() {
 	}
 	s := newState(d.cfg, leaving, d.roles, d.ownedKeys())
 	s.Overrides, s.Drains = overrideStates(d.overrides), drainStates(d.decided.running())
+	s.ConnectionSync, s.Sysctls = d.sync.ours, d.loans
 	if d.ended {
 		s.VirtualRouters = []RouterState{} // from now on their addresses may be somebody else's
 	}
@@ -370,7 +390,7 @@ func (d *Director) save() {
 func (d *Director) publish() {
 	v := &view{
 		config: d.cfg, loaded: d.loaded, reloadErr: d.reloadErr, started: d.started, decided: d.decided,
-		report: d.report, drift: d.drift, ready: d.ready,
+		report: d.report, sync: syncView{d.sync.want, !d.sync.isCold}, drift: d.drift, ready: d.ready,
 	}
 	for _, vr := range d.cfg.VirtualRouters {
 		if r := d.routers[vr.Name]; r != nil {

@@ -3,7 +3,6 @@
 package director
 
 import (
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/ipvs"
 )
@@ -56,29 +54,4 @@ func services(rules string) []string {
 	list := strings.Split(rules, "-A ")
 	slices.Sort(list)
 	return list
-}
-
-// TestSorryServerByTunnel: what a tunnel wraps packets in is known for the sorry server, too, or it would never be as wanted.
-func TestSorryServerByTunnel(t *testing.T) {
-	cfg := parse(t, `
-virtual_server "web" {
-  address = "10.0.0.100:80"
-  forward = "tunnel"
-  check "tcp" {}
-  sorry_server {
-    address = "10.0.0.30"
-  }
-  real_server "web1" {
-    address = "10.0.0.21"
-  }
-}
-`)
-	down := map[checker.Key]checker.Change{{Service: "web", Server: "web1", Check: "tcp"}: {Verdict: checker.Down}}
-	got, _, _ := desired(time.Now(), facts{cfg: cfg, health: down}, decisions{})
-	want := []ipvs.Destination{{
-		Address: netip.MustParseAddrPort("10.0.0.30:80"), Forward: ipvs.Tunnel, Weight: 1, Encapsulation: ipvs.Encapsulation{Type: ipvs.IPIP},
-	}}
-	if !slices.Equal(got[0].Destinations, want) {
-		t.Errorf("got %+v, want %+v", got[0].Destinations, want)
-	}
 }

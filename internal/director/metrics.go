@@ -4,6 +4,7 @@ package director
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -191,6 +192,8 @@ var (
 	servicePackets = described(isCounter, "virtual_server_packets_total", "Packets.", "virtual_server", "direction")
 	serviceBytes   = described(isCounter, "virtual_server_bytes_total", "Bytes.", "virtual_server", "direction")
 
+	syncUp = described(isGauge, "sync_daemon_up", "1 if this half of connection sync runs: master sends, backup receives. Both run for some seconds after a change of the role.", "role")
+
 	foreignServices = described(isGauge, "ipvs_foreign_services", "Services in the table that are not ours.")
 )
 
@@ -210,6 +213,12 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 	buildInfo.send(ch, 1, version.Version, version.Revision, version.Go)
 	configInfo.send(ch, 1, v.config.Hash)
 	foreignServices.send(ch, float64(v.report.Foreign))
+	if syncing(v.config) {
+		for _, role := range []ipvs.SyncRole{ipvs.SyncMaster, ipvs.SyncBackup} {
+			runs := slices.ContainsFunc(v.report.Sync, func(d ipvs.SyncDaemon) bool { return d.Role == role })
+			syncUp.send(ch, bit(runs), role.String())
+		}
+	}
 	for _, r := range v.routers {
 		s := r.instance.Status()
 		collectRouter(ch, s)

@@ -161,7 +161,7 @@ func summary(list []change, all map[string]int, total int) string {
 		parts = append(parts, fmt.Sprintf("%d of %d of %s (%s)", len(by[s]), all[s], s, first(by[s], func(c change) string { return c.server })))
 	}
 	if more := len(services) - newsNamed; more > 0 {
-		parts = append(parts, fmt.Sprintf("and those of %d more", more))
+		parts = append(parts, fmt.Sprintf("and those of %d more virtual servers", more))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -75,7 +75,7 @@ func TestNews(t *testing.T) {
 		{"of many services the first", []call{
 			{0, states(many, 2, "up", below(2)), "", time.Second},
 			{time.Second, states(many, 2, "up", below(2)),
-				"* up-down x10: 2 of 2 of a (s0, s1), 2 of 2 of b (s0, s1), 2 of 2 of c (s0, s1), and those of 2 more; a/s0: tcp: timeout", 2 * time.Second},
+				"* up-down x10: 2 of 2 of a (s0, s1), 2 of 2 of b (s0, s1), 2 of 2 of c (s0, s1), and those of 2 more virtual servers; a/s0: tcp: timeout", 2 * time.Second},
 		}},
 	}
 	for _, tt := range tests {

@@ -87,12 +87,15 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 		}
 	}
 	result := Reload{Hash: cfg.Hash, Changes: differences(d.cfg, cfg)}
+	old := d.cfg
 	d.cfg, d.loaded = cfg, time.Now()
 	d.o.Level.Set(cfg.Log.Level)
 	d.notifier.Apply(cfg.Notify)
 	d.applyTrackers()
 	d.applyGroups()
 	d.applyRouters()
+	d.reloadSync(old)
+	d.applySysctls()
 	d.applyChecks()
 	d.pruneOverrides()
 	d.decide(time.Now())
@@ -140,6 +143,9 @@ func differences(old, cfg *configs.Config) []string {
 		return fmt.Sprintf("%s: track_service %s", t.Router, t.Service)
 	})...)
 	list = append(list, changed("sync_group", old.SyncGroups, cfg.SyncGroups, func(g configs.SyncGroup) string { return g.Name })...)
+	if old.ConnectionSync != cfg.ConnectionSync {
+		note("connection_sync changed")
+	}
 	if !reflect.DeepEqual(old.Notify, cfg.Notify) {
 		note("notify changed")
 	}

@@ -109,6 +109,9 @@ func (d *Director) input(vr vrrp.Config) vrrp.Input {
 	if !d.ready {
 		in.Unready = "not every check has run yet"
 	}
+	if in.Unready == "" {
+		in.Unready = d.coldFor(vr.Name)
+	}
 	serves := func(vs configs.VirtualServer) bool { return vs.VirtualRouter == vr.Name }
 	if d.unusable != nil && slices.ContainsFunc(d.cfg.VirtualServers, serves) {
 		in.Fault = "its services cannot be balanced: " + d.unusable.Error()

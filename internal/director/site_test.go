@@ -115,6 +115,7 @@ type site struct {
 	servers [2]*backend
 	client  Client
 	web     string
+	sysctls string // root
 	adverts string // interval
 	log     lockedBuffer
 }
@@ -287,7 +288,7 @@ func (s *site) run() (d *Director, stop func() error) {
 	}
 	log := NewLog(&s.log, "text", false)
 	d = New(Options{
-		Config: cfg, Log: log.Logger, Level: log.Level, Host: s.host, Dial: dialSilence, OpenTable: s.open, WhoHas: s.whoHas,
+		Config: cfg, Log: log.Logger, Level: log.Level, Host: s.host, Dial: dialSilence, OpenTable: s.open, WhoHas: s.whoHas, Sysctls: s.sysctls,
 		Version: Version{Version: "v0.0.0", Go: "go"},
 	})
 	ctx, cancel := context.WithCancel(s.t.Context())

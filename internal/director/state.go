@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/internal/sysctl"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
@@ -30,6 +31,10 @@ type State struct {
 	// What operators have said, and which drains are going on.
 	Overrides []OverrideState `json:"overrides,omitempty"`
 	Drains    []DrainState    `json:"drains,omitempty"`
+	// ConnectionSync says that the sync daemons in the kernel are ours.
+	ConnectionSync bool `json:"connection_sync,omitempty"`
+	// Sysctls are parameters of the kernel that are to be put back.
+	Sysctls sysctl.Loans `json:"sysctls,omitzero"`
 }
 
 // OverrideState is what an operator has said about a real server.
@@ -148,7 +153,7 @@ func newState(cfg *configs.Config, leaving []vrrp.Config, roles map[string]vrrp.
 
 func (s State) equal(o State) bool {
 	return slices.Equal(s.Services, o.Services) && slices.Equal(s.Drains, o.Drains) && reflect.DeepEqual(s.Overrides, o.Overrides) &&
-		reflect.DeepEqual(s.VirtualRouters, o.VirtualRouters)
+		s.ConnectionSync == o.ConnectionSync && sameLoans(s.Sysctls, o.Sysctls) && reflect.DeepEqual(s.VirtualRouters, o.VirtualRouters)
 }
 
 // ReadState reads the state file in dir. That there is none is no error.

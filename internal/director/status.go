@@ -21,6 +21,7 @@ type Status struct {
 	VirtualServers []VirtualServerStatus `json:"virtual_servers"`
 	Leaving        []LeavingStatus       `json:"leaving"` // real servers that drain and are not in the configuration any more
 	IPVS           IPVSStatus            `json:"ipvs"`
+	ConnectionSync *ConnectionSyncStatus `json:"connection_sync"` // null: none is configured
 }
 
 // ConfigStatus is the configuration in force, and what became of the last reload.
@@ -49,6 +50,7 @@ func (d *Director) Status(ctx context.Context) Status {
 			LastReconcile: v.report.Time, Error: text(v.report.Err), DriftTotal: v.drift, Foreign: v.report.Foreign,
 		},
 		VirtualRouters: []VirtualRouterStatus{}, VirtualServers: []VirtualServerStatus{},
+		ConnectionSync: syncStatus(v),
 	}
 	tracked := d.trackerStates()
 	for _, r := range v.routers {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,12 +41,25 @@ type Keeper struct {
 
 // files is where parameters are read and written.
 type files struct {
-	root  string // "/proc/sys"
+	root  string
 	index func(link string) int
 }
 
-// NewKeeper returns a keeper that goes on with what an earlier one has left.
-func NewKeeper(log *slog.Logger, before Loans) *Keeper { return newKeeper(log, system(), before) }
+// Root is where the kernel shows the parameters: those of the network are of the namespace of the thread that asks.
+const Root = "/proc/sys"
+
+// NewKeeper returns a keeper of the parameters below root that goes on with what an earlier one has left.
+func NewKeeper(log *slog.Logger, root string, before Loans) *Keeper {
+	return newKeeper(log, files{root, linkIndex}, before)
+}
+
+func linkIndex(link string) int {
+	i, err := net.InterfaceByName(link)
+	if err != nil {
+		return 0
+	}
+	return i.Index
+}
 
 func newKeeper(log *slog.Logger, f files, before Loans) *Keeper {
 	k := &Keeper{log: log, files: f, loans: make(map[string]Loan), left: make(map[string]bool), said: make(map[string]bool)}

@@ -72,13 +72,6 @@ virtual_server "nat" {
     address = /* error: Invalid address: address takes the service's port, 81: DR leaves the IP packet unchanged, so it cannot map ports; forward = "nat" can. */ "10.0.0.22:80"
     forward = "dr"
   }
-  real_server "own-checks" {
-    address = "10.0.0.23"
-    forward = "dr"
-    check "tcp" {
-      via = "path"
-    }
-  }
   sorry_server {
     address = /* error: Invalid address: address takes the service's port, 81: a tunnel leaves the packet unchanged, so it cannot map ports; forward = "nat" can. */ "10.0.0.30:80"
     forward = "tunnel"

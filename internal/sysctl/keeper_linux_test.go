@@ -20,13 +20,13 @@ func TestKernel(t *testing.T) {
 	values := func(want ...string) {
 		t.Helper()
 		for i, path := range []string{ipForward.Path, rpFilter.Path} {
-			if got, err := system().read(path); err != nil || got != want[i] {
+			if got, err := (files{root: Root}).read(path); err != nil || got != want[i] {
 				t.Errorf("%s is %q, %v; want %q", path, got, err, want[i])
 			}
 		}
 	}
 	if err := h.Do(func() error {
-		k := NewKeeper(slog.New(slog.DiscardHandler), Loans{})
+		k := NewKeeper(slog.New(slog.DiscardHandler), Root, Loans{})
 		k.Apply([]Setting{ipForward, rpFilter})
 		values("1", "2")
 		if l := k.Loans(); len(l.Boot) != 36 || len(l.List) != 2 || l.List[0].Link == 0 || l.List[1].Link != 0 {
