@@ -62,7 +62,8 @@ var layers = []struct {
 	may    []string
 }{
 	{"cmd/", []string{"internal/", "configs", "checker", "vrrp", "vrrp/vrrpsim", "vrrp/track", "ipvs"}},
-	{"internal/director", []string{"configs", "checker", "vrrp", "vrrp/track", "ipvs", "internal/notify"}},
+	{"internal/director", []string{"configs", "checker", "vrrp", "vrrp/track", "ipvs", "internal/notify", "internal/sysctl"}},
+	{"internal/sysctl", []string{"configs", "vrrp", "ipvs"}},
 	{"internal/notify", []string{"internal/command"}},
 	{"internal/", nil},
 	{"configs", []string{"checker", "vrrp", "vrrp/track", "ipvs", "internal/notify"}},
