@@ -60,6 +60,7 @@ func (b *builder) tunnel(raw *rawTunnel, forward ipvs.Forward) ipvs.Encapsulatio
 	case raw == nil:
 		return ipvs.Encapsulation{}
 	}
+	found := len(b.diags)
 	e := ipvs.Encapsulation{
 		Type:     read(b, raw.Type, ipvs.IPIP, oneOf(tunnelTypes)),
 		Port:     uint16(read(b, raw.Port, 0, whole(0, 65535))),
@@ -69,8 +70,10 @@ func (b *builder) tunnel(raw *rawTunnel, forward ipvs.Forward) ipvs.Encapsulatio
 		b.fail(raw.Range, "Contradictory tunnel", fmt.Sprintf(`A tunnel is for forward = "tunnel", not for %q.`, forward))
 		return ipvs.Encapsulation{}
 	}
+	if len(b.diags) > found {
+		return e
+	}
 	switch {
-	case e.Type == 0: // reported there
 	case e.Type == ipvs.GUE && e.Port == 0 && raw.Port == nil:
 		b.fail(raw.Range, "Missing port", `port is required with type = "gue": the UDP port on which the real server takes packets.`)
 	case e.Type == ipvs.GUE && e.Port == 0:
@@ -146,22 +149,25 @@ func (b *builder) otherFamily(service netip.Addr, forward ipvs.Forward, a netip.
 
 // mapped says why the packets to a server cannot get its port, if that is not the service's.
 func mapped(s VirtualServer, forward ipvs.Forward, a netip.AddrPort) error {
-	how := map[ipvs.Forward]string{ipvs.DR: "DR leaves the IP packet unchanged", ipvs.Tunnel: "a tunnel leaves the packet unchanged"}[forward]
+	if a.Port() == s.Key.Port {
+		return nil
+	}
+	why := ""
 	switch {
-	case a.Port() == s.Key.Port:
-		return nil
-	case s.Key.Port != 0 && how != "":
-		return fmt.Errorf(`takes the service's port, %d: %s, so it cannot map ports; forward = "nat" can`, s.Key.Port, how)
-	case s.Key.Port != 0:
-		return nil
-	case how != "":
-	case s.Persistence != ipvs.Persistence{}:
+	case forward == ipvs.DR:
+		why = "DR leaves the IP packet unchanged"
+	case forward == ipvs.Tunnel:
+		why = "a tunnel leaves the packet unchanged"
+	case s.Key.Port == 0 && s.Persistence != ipvs.Persistence{}:
 		// ip_vs_sched_persist maps the port of the service alone, here 0.
-		how = "with persistence the kernel keeps the port that the client asked for"
+		why = "with persistence the kernel keeps the port that the client asked for"
 	default:
 		return nil
 	}
-	return fmt.Errorf("takes no port here: %s; write %q, and port = %d in its checks", how, a.Addr(), a.Port())
+	if s.Key.Port != 0 {
+		return fmt.Errorf(`takes the service's port, %d: %s, so it cannot map ports; forward = "nat" can`, s.Key.Port, why)
+	}
+	return fmt.Errorf("takes no port here: %s; write %q, and port = %d in its checks", why, a.Addr(), a.Port())
 }
 
 // otherWay reports checks by way of a client's packet, of the service, that do not suit the way to this server.

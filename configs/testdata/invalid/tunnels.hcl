@@ -43,6 +43,13 @@ virtual_server "web" {
       checksum = /* error: Invalid checksum: checksum takes one of none, full, remote, not "csum". */ "csum"
     }
   }
+  real_server "gue-value" {
+    address = "10.0.0.31"
+    tunnel {
+      type = "gue"
+      port = /* error: Invalid port: port takes a whole number from 0 to 65535, not -1. */ -1
+    }
+  }
   real_server "nat" {
     address = "10.0.0.27"
     forward = /* error: Contradictory forward: The check "tcp" of the service has via = "path", which takes forward = "dr": give this server checks of its own. */ "nat"
@@ -59,7 +66,7 @@ virtual_server "web" {
   real_server "twice" {
     address = "10.0.0.30"
     tunnel {}
-    /* error: Duplicate tunnel block: Only one tunnel block is allowed. Another was defined at testdata/invalid/tunnels.hcl:61,5-11. */ tunnel {}
+    /* error: Duplicate tunnel block: Only one tunnel block is allowed. Another was defined at testdata/invalid/tunnels.hcl:68,5-11. */ tunnel {}
   }
 }
 virtual_server "nat" {
