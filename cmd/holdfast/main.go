@@ -30,6 +30,9 @@ var commands = []func(*globals) *cobra.Command{
 	newStatusCommand,
 	newExplainCommand,
 	newReloadCommand,
+	newDrainCommand,
+	newUndrainCommand,
+	newWeightCommand,
 	newSimulateCommand,
 	newVersionCommand,
 }

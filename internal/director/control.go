@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,12 +30,17 @@ type control struct {
 }
 
 // listenControl takes the lock and opens the socket. A socket that is left over from a dead process is replaced.
-func listenControl(path string) (*control, error) {
+func listenControl(path, group string) (*control, error) {
 	lock, err := net.Listen("unix", namespaceLock)
 	if err != nil {
 		return nil, fmt.Errorf("another holdfast runs in this network namespace (%w): stop it first", err)
 	}
 	l, err := listenUnix(path)
+	if err == nil {
+		if err = share(path, group); err != nil {
+			_ = l.Close()
+		}
+	}
 	if err != nil {
 		_ = lock.Close()
 		return nil, fmt.Errorf("open control socket %s: %w", path, err)
@@ -77,15 +83,54 @@ func serveControl(ctx context.Context, d *Director, c *control) {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, d.Status(r.Context()), nil)
 	})
-	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
-		if !mayChange(r.Context()) {
-			http.Error(w, `{"error":"only root may change something"}`, http.StatusForbidden)
-			return
-		}
-		result, err := d.Reload(r.Context())
-		answer(w, result, err)
+	mux.HandleFunc("GET /v1/server", func(w http.ResponseWriter, r *http.Request) {
+		is, err := d.RealServer(r.Context(), r.FormValue("name"))
+		answer(w, is, err)
 	})
+	changes := func(path string, change func(*http.Request) (any, error)) {
+		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+			if err := mayChange(r.Context(), d.view.Load().config.Director.ControlGroup); err != nil {
+				answerStatus(w, http.StatusForbidden, failure{err.Error()})
+				return
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, orderMost)
+			result, err := change(r)
+			answer(w, result, err)
+		})
+	}
+	changes("/v1/reload", func(r *http.Request) (any, error) { return d.Reload(r.Context()) })
+	ordered := func(path string, carryOut func(context.Context, order) (Override, error)) {
+		changes(path, func(r *http.Request) (any, error) {
+			var o order
+			if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
+				return nil, fmt.Errorf("order: %w", err)
+			}
+			return carryOut(r.Context(), o)
+		})
+	}
+	ordered("/v1/drain", func(ctx context.Context, o order) (Override, error) { return d.Drain(ctx, o.Server, o.timeout()) })
+	ordered("/v1/undrain", func(ctx context.Context, o order) (Override, error) { return d.Undrain(ctx, o.Server) })
+	ordered("/v1/weight", func(ctx context.Context, o order) (Override, error) { return d.SetWeight(ctx, o.Server, o.Weight) })
 	serve(ctx, c.listener, mux)
+}
+
+// order is what an operator wants of a real server.
+type order struct {
+	Server         string   `json:"server"`                    // SERVICE/SERVER
+	TimeoutSeconds *float64 `json:"timeout_seconds,omitempty"` // nil: the service's drain_timeout
+	Weight         *uint32  `json:"weight,omitempty"`          // nil: as configured
+}
+
+// orderMost is how many bytes an order has at most.
+const orderMost = 16 << 10
+
+func (o order) timeout() *time.Duration {
+	if o.TimeoutSeconds == nil {
+		return nil
+	}
+	// What a Duration cannot hold is too long anyway.
+	d := time.Duration(min(max(*o.TimeoutSeconds, -1), 2*maxDrainTimeout.Seconds()) * float64(time.Second))
+	return &d
 }
 
 // serve runs an HTTP server that no client can hold up, until ctx ends.
@@ -106,6 +151,10 @@ func answer(w http.ResponseWriter, result any, err error) {
 	if err != nil {
 		status, result = http.StatusConflict, failure{err.Error()}
 	}
+	answerStatus(w, status, result)
+}
+
+func answerStatus(w http.ResponseWriter, status int, result any) {
 	b, err := json.Marshal(result)
 	if err != nil {
 		status, b = http.StatusInternalServerError, []byte(`{"error":"the answer cannot be written as JSON"}`)
@@ -127,22 +176,57 @@ type Client struct {
 // Status returns the director's state.
 func (c Client) Status(ctx context.Context) (Status, error) {
 	var s Status
-	return s, c.do(ctx, http.MethodGet, "/v1/status", &s)
+	return s, c.do(ctx, http.MethodGet, "/v1/status", nil, &s)
 }
 
 // Reload makes the director read its configuration again.
 func (c Client) Reload(ctx context.Context) (Reload, error) {
 	var r Reload
-	return r, c.do(ctx, http.MethodPost, "/v1/reload", &r)
+	return r, c.do(ctx, http.MethodPost, "/v1/reload", nil, &r)
 }
 
-func (c Client) do(ctx context.Context, method, path string, result any) error {
+// RealServer returns the state of the one that SERVICE/SERVER names.
+func (c Client) RealServer(ctx context.Context, name string) (RealServerStatus, error) {
+	var rs RealServerStatus
+	return rs, c.do(ctx, http.MethodGet, "/v1/server?name="+url.QueryEscape(name), nil, &rs)
+}
+
+// Drain does what [Director.Drain] does.
+func (c Client) Drain(ctx context.Context, name string, timeout *time.Duration) (Override, error) {
+	o := order{Server: name}
+	if timeout != nil {
+		seconds := timeout.Seconds()
+		o.TimeoutSeconds = &seconds
+	}
+	return c.order(ctx, "/v1/drain", o)
+}
+
+// Undrain does what [Director.Undrain] does.
+func (c Client) Undrain(ctx context.Context, name string) (Override, error) {
+	return c.order(ctx, "/v1/undrain", order{Server: name})
+}
+
+// SetWeight does what [Director.SetWeight] does.
+func (c Client) SetWeight(ctx context.Context, name string, weight *uint32) (Override, error) {
+	return c.order(ctx, "/v1/weight", order{Server: name, Weight: weight})
+}
+
+func (c Client) order(ctx context.Context, path string, o order) (Override, error) {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return Override{}, err
+	}
+	var result Override
+	return result, c.do(ctx, http.MethodPost, path, bytes.NewReader(body), &result)
+}
+
+func (c Client) do(ctx context.Context, method, path string, body io.Reader, result any) error {
 	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", c.Socket)
 	}}
 	defer t.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, body)
 	if err != nil {
 		return err
 	}

@@ -171,7 +171,7 @@ func (d *Director) Run(outer context.Context) error {
 	if d.last, err = ReadState(d.cfg.Director.StateDir); err != nil {
 		d.log.Warn("state of the last run not used", "err", err)
 	}
-	control, err := listenControl(d.cfg.Director.ControlSocket)
+	control, err := listenControl(d.cfg.Director.ControlSocket, d.cfg.Director.ControlGroup)
 	if err != nil {
 		return err
 	}

@@ -296,7 +296,7 @@ func TestOneDirectorPerNamespace(t *testing.T) {
 
 func TestControlSocketTakesThePlaceOfADeadOne(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run", "control.sock")
-	c, err := listenControl(path)
+	c, err := listenControl(path, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestControlSocketTakesThePlaceOfADeadOne(t *testing.T) {
 	if _, err := os.Stat(path); err != nil {
 		t.Fatalf("the test needs a socket that was left over: %v", err)
 	}
-	c, err = listenControl(path)
+	c, err = listenControl(path, "")
 	if err != nil {
 		t.Fatal(err)
 	}

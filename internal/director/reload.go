@@ -81,12 +81,23 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 	if err := d.fixed(cfg); err != nil {
 		return Reload{}, err
 	}
+	if group := cfg.Director.ControlGroup; group != "" && group != d.cfg.Director.ControlGroup {
+		if _, err := groupID(group); err != nil {
+			return Reload{}, err
+		}
+	}
 	if cfg.HTTP.Listen != d.cfg.HTTP.Listen {
 		if err := d.web.move(cfg.HTTP.Listen); err != nil {
 			return Reload{}, err
 		}
 	}
 	result := Reload{Hash: cfg.Hash, Changes: differences(d.cfg, cfg)}
+	if cfg.Director.ControlGroup != d.cfg.Director.ControlGroup {
+		d.failed(share(cfg.Director.ControlSocket, cfg.Director.ControlGroup))
+	}
+	if cfg.Timeouts != d.cfg.Timeouts || cfg.Director.ReportDrift != d.cfg.Director.ReportDrift {
+		d.goal = 0 // it is not the services alone
+	}
 	old := d.cfg
 	d.cfg, d.loaded = cfg, time.Now()
 	d.o.Level.Set(cfg.Log.Level)
