@@ -14,7 +14,8 @@ import (
 
 // decisionGap is the least time between two decisions for what the checks say or for a weight that rises. The first change
 // is decided on at once, those that follow together: a thousand servers that fail in the same second change the table at
-// most ten times.
+// most ten times. Where a decision takes long, on a slow machine with very many servers, it is three times that, so that the
+// checks have the processor for most of the time.
 const decisionGap = 100 * time.Millisecond
 
 // due does what the time has come for, and returns how long nothing more is to be done.
@@ -37,7 +38,7 @@ func (d *Director) due(now time.Time) time.Duration {
 
 // decideAt is when to decide again; zero: not before something changes.
 func (d *Director) decideAt() time.Time {
-	soonest := d.decidedAt.Add(decisionGap)
+	soonest := d.decidedAt.Add(max(decisionGap, 3*d.took))
 	if d.stale || !d.deadline.IsZero() && d.deadline.Before(soonest) {
 		return soonest
 	}
@@ -55,6 +56,7 @@ func (d *Director) firstRoundDone(now time.Time) {
 
 // decide asks the policy, tells of what is new, and passes the wanted table on.
 func (d *Director) decide(now time.Time) {
+	defer func(began time.Time) { d.took = time.Since(began) }(time.Now())
 	want, next, deadline := desired(now, d.facts(), d.decided)
 	d.tellChanges(now, next)
 	d.decided, d.decidedAt, d.stale, d.deadline = next, now, false, deadline

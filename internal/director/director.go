@@ -88,6 +88,7 @@ type Director struct {
 	targets   map[checker.Key]netip.AddrPort // that health is about
 	decided   decisions
 	decidedAt time.Time
+	took      time.Duration // to decide, the last time
 	stale     bool      // something has changed since then
 	deadline  time.Time // to decide again even if nothing changes; zero: none
 	services  news

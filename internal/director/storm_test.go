@@ -136,3 +136,14 @@ func TestFewServersLeft(t *testing.T) {
 	s.tableHas("web1=1 web2=1")
 	s.logged(`virtual_server=web from=down to=up`)
 }
+
+// Where a decision takes long, there is time between two of them.
+func TestDecisionsLeaveTime(t *testing.T) {
+	now := time.Now()
+	for took, want := range map[time.Duration]time.Duration{0: decisionGap, 5 * time.Millisecond: decisionGap, time.Second: 3 * time.Second} {
+		d := &Director{decidedAt: now, took: took, stale: true}
+		if got := d.decideAt().Sub(now); got != want {
+			t.Errorf("a decision that took %s: the next one after %s, want %s", took, got, want)
+		}
+	}
+}
