@@ -89,8 +89,8 @@ type Director struct {
 	decided   decisions
 	decidedAt time.Time
 	took      time.Duration // to decide, the last time
-	stale     bool      // something has changed since then
-	deadline  time.Time // to decide again even if nothing changes; zero: none
+	stale     bool          // something has changed since then
+	deadline  time.Time     // to decide again even if nothing changes; zero: none
 	services  news
 	servers   news
 	addresses news
