@@ -13,7 +13,8 @@ import (
 // dry on the way; a change of settings is never a deletion, which would cost the connections. Neither list needs an
 // order; of two entries with the same key the first counts.
 func Diff(want, have []Service) []Op {
-	var add, update, remove, drop []Op
+	var update, remove, drop []Op
+	add := make([]Op, 0, max(0, objects(want)-objects(have)))
 	for w, h := range pairs(want, have, compareServices) {
 		if w == nil {
 			drop = append(drop, Op{Kind: DeleteService, Service: h.Key})
@@ -38,7 +39,16 @@ func Diff(want, have []Service) []Op {
 			}
 		}
 	}
-	return slices.Concat(add, update, remove, drop)
+	return append(append(append(add, update...), remove...), drop...)
+}
+
+// objects returns the number of services and destinations.
+func objects(table []Service) int {
+	n := len(table)
+	for i := range table {
+		n += len(table[i].Destinations)
+	}
+	return n
 }
 
 // diffTimeouts returns the operation that sets what is wanted and different, if anything is.

@@ -3,6 +3,8 @@
 package ipvs_test
 
 import (
+	"context"
+	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -172,27 +174,86 @@ func grid(services, servers int) []ipvs.Service {
 	table := make([]ipvs.Service, services)
 	for i := range table {
 		table[i] = ipvs.Service{
-			Key:      ipvs.Key{Address: netip.AddrFrom4([4]byte{10, 9, 0, byte(i + 1)}), Port: 80, Protocol: ipvs.TCP},
+			Key:      ipvs.Key{Address: netip.AddrFrom4([4]byte{10, 9, byte(i >> 8), byte(i)}), Port: 80, Protocol: ipvs.TCP},
 			Settings: ipvs.Settings{Scheduler: "wlc"},
 		}
 		for j := range servers {
-			address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 10, byte(i), byte(j + 1)}), 80)
+			address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(10 + i>>8), byte(i), byte(j + 1)}), 80)
 			table[i].Destinations = append(table[i].Destinations, ipvs.Destination{Address: address, Forward: ipvs.DR, Weight: 1})
 		}
 	}
 	return table
 }
 
-func BenchmarkDiff10000(b *testing.B) {
-	want, have := grid(100, 100), grid(100, 100)
+func BenchmarkDiff(b *testing.B) {
+	want, have := grid(2000, 20), grid(2000, 20)
 	b.Run("same", func(b *testing.B) {
+		b.ReportAllocs()
 		for b.Loop() {
 			ipvs.Diff(want, have)
 		}
 	})
 	b.Run("all new", func(b *testing.B) {
+		b.ReportAllocs()
 		for b.Loop() {
 			ipvs.Diff(want, nil)
+		}
+	})
+}
+
+// BenchmarkFake has 2,000 services with 40,000 destinations and leaves out the kernel.
+func BenchmarkFake(b *testing.B) {
+	want := grid(2000, 20)
+	b.Run("full load", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := ipvs.Reconcile(b.Context(), &ipvstest.Fake{}, ipvs.Goal{Services: want}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	table := &ipvstest.Fake{}
+	benchmarkReconciler(b, func() ipvs.Table { return table }, want)
+}
+
+// benchmarkReconciler measures a running reconciler, which has read its table before.
+func benchmarkReconciler(b *testing.B, open func() ipvs.Table, want []ipvs.Service) {
+	reports := make(chan ipvs.Report, 1)
+	r := ipvs.NewReconciler(slog.New(slog.DiscardHandler),
+		func(context.Context) (ipvs.Table, error) { return open(), nil },
+		func(r ipvs.Report) { reports <- r })
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	reach := func(b *testing.B, want []ipvs.Service) {
+		number := r.Set(ipvs.Goal{Services: want})
+		for report := range reports {
+			if report.Err != nil {
+				b.Fatal(report.Err)
+			}
+			if report.Goal == number {
+				return
+			}
+		}
+	}
+	reach(b, want)
+	b.Run("known no-op", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			reach(b, want)
+		}
+	})
+	b.Run("one weight", func(b *testing.B) {
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			changed := slices.Clone(want)
+			changed[1000].Destinations = slices.Clone(changed[1000].Destinations)
+			changed[1000].Destinations[10].Weight = uint32(2 + i%2)
+			reach(b, changed)
 		}
 	})
 }

@@ -127,6 +127,7 @@ func newGoal(g Goal) goal {
 }
 
 func (g goal) split(table []Service) (ours, foreign []Service) {
+	ours = make([]Service, 0, len(table))
 	for _, s := range table {
 		if g.ours[s.Key] {
 			ours = append(ours, s)

@@ -32,8 +32,8 @@ func TestTable(t *testing.T, newTable func(t *testing.T) ipvs.Table) {
 	})
 }
 
-// full has a service of each kind and every attribute.
-const full = `
+// Full is a table that has a service of each kind and every attribute.
+const Full = `
 -A -f 7 -s rr
 -a -f 7 -r 10.9.1.1:0 -g -w 1
 -A -f 7 -6 -s rr -p 300 -M 64
@@ -64,8 +64,8 @@ const full = `
 -A --sctp-service [fd00:9::1]:80 -s rr
 `
 
-// edited has the services and destinations of full with every attribute of them changed, and some others.
-const edited = `
+// Edited is a table that has the services and destinations of Full with every attribute of them changed, and some others.
+const Edited = `
 -A -f 7 -s wlc -p 60
 -a -f 7 -r 10.9.1.1:0 -g -w 2 -x 5
 -A -f 8 -s rr
@@ -73,7 +73,7 @@ const edited = `
 -a -f 7 -6 -r [fd00:9:1::1]:0 -g -w 1
 -A -t 10.9.0.1:0 -s rr -p 60
 -A -t 10.9.0.1:80 -s mh -p 60 -M 255.255.0.0 -b mh-fallback
--a -t 10.9.0.1:80 -r 10.9.1.1:8080 -g -w 0
+-a -t 10.9.0.1:80 -r 10.9.1.1:8080 -m -w 0
 -a -t 10.9.0.1:80 -r 10.9.1.2:80 -i -w 7 --tun-type gre --tun-csum -x 90 -y 40
 -a -t 10.9.0.1:80 -r 10.9.1.3:80 -i -w 3 --tun-type gue --tun-port 6081 --tun-csum
 -a -t 10.9.0.1:80 -r 10.9.1.4:80 -i -w 5 --tun-type gue --tun-port 6080 --tun-nocsum
@@ -87,6 +87,8 @@ const edited = `
 -A -t [fd00:9::1]:80 -s sh -p 30 -M 48 -b sh-port
 -a -t [fd00:9::1]:80 -r [fd00:9:1::2]:80 -m -w 1
 -A -u 10.9.0.1:53 -s rr
+-A -u 10.9.0.1:80 -s mh
+-a -u 10.9.0.1:80 -r 10.9.1.1:80 -g -w 1
 -A -u 10.9.0.1:5060 -s wlc -p 60 -o
 -A -u [fd00:9::1]:53 -s rr -o
 -a -u [fd00:9::1]:53 -r [fd00:9:1::3]:53 -m -w 1
@@ -95,7 +97,7 @@ const edited = `
 
 // testStates goes through tables that differ in every kind of thing, there and back.
 func testStates(t *testing.T, table ipvs.Table) {
-	for _, state := range []string{full, edited, full, "", edited, ""} {
+	for _, state := range []string{Full, Edited, Full, "", Edited, ""} {
 		mustReach(t, table, state)
 	}
 }
@@ -194,7 +196,7 @@ func testWeights(t *testing.T, table ipvs.Table) {
 
 func testErrors(t *testing.T, newTable func(t *testing.T) ipvs.Table) {
 	table := newTable(t)
-	mustReach(t, table, full)
+	mustReach(t, table, Full)
 	key, other := Parse("-A -t 10.9.0.1:80 -s rr")[0].Key, Parse("-A -t 10.9.0.9:80 -s rr")[0].Key
 	dest := func(addr string, weight uint32) ipvs.Destination {
 		return ipvs.Destination{Address: netip.MustParseAddrPort(addr), Forward: ipvs.NAT, Weight: weight}
@@ -248,18 +250,18 @@ func testErrors(t *testing.T, newTable func(t *testing.T) ipvs.Table) {
 			if err := table.Apply(t.Context(), tt.op); !errors.Is(err, tt.want) {
 				t.Errorf("%s: got %v, want %v", tt.op, err, tt.want)
 			}
-			wantTable(t, table, full)
+			wantTable(t, table, Full)
 		})
 	}
 }
 
 func testStats(t *testing.T, table ipvs.Table) {
-	mustReach(t, table, full)
+	mustReach(t, table, Full)
 	stats, err := table.Stats(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Parse(full)
+	want := Parse(Full)
 	if len(stats) != len(want) {
 		t.Fatalf("got statistics of %d services, want %d", len(stats), len(want))
 	}
