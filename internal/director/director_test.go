@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/holdfast-lb/holdfast/configs"
@@ -339,7 +340,7 @@ func TestProbesAndMetrics(t *testing.T) {
 	if problem := d.alive(); !strings.Contains(problem, "last seen alive") {
 		t.Errorf("a stuck loop: %q", problem)
 	}
-	problems, err := testutil.GatherAndLint(d.metrics.registry)
+	problems, err := testutil.GatherAndLint(prometheus.Gatherers{d.metrics.registry, tableCollector(d.metricTables(t.Context())).registry()})
 	if err != nil || len(problems) > 0 {
 		t.Errorf("lint: %v, %v", problems, err)
 	}
@@ -348,8 +349,8 @@ func TestProbesAndMetrics(t *testing.T) {
 		`holdfast_virtual_router_state{state="backup",virtual_router="web"}`,
 		`holdfast_virtual_router_priority{kind="effective",virtual_router="web"} 100`,
 		`holdfast_virtual_router_adverts_refused_total{reason="checksum",virtual_router="web"} 0`,
-		`holdfast_check_up{check="http",real_server="web1",virtual_server="web"} 1`,
-		`holdfast_real_server_up{real_server="web2",virtual_server="web"} 1`,
+		`holdfast_check_up{virtual_server="web",real_server="web1",check="http"} 1`,
+		`holdfast_real_server_up{virtual_server="web",real_server="web2"} 1`,
 		`holdfast_virtual_server_up{virtual_server="web"} 1`,
 		`holdfast_ipvs_operations_total{op="add_destination",result="done"} 2`,
 		`holdfast_ipvs_foreign_services 0`,

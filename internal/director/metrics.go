@@ -3,7 +3,6 @@
 package director
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ import (
 // metrics is everything that /metrics shows. What happens is counted here; what is, is collected from the director when
 // somebody asks, so that a removed server leaves nothing behind.
 type metrics struct {
-	registry    *prometheus.Registry
+	registry    *prometheus.Registry // of all but the tables
 	transitions *prometheus.CounterVec
 	foreign     *prometheus.CounterVec
 	operations  *prometheus.CounterVec
@@ -135,12 +134,15 @@ func (m *metrics) forget(router string) {
 
 // gauge describes one metric that is collected.
 type gauge struct {
-	desc *prometheus.Desc
-	kind prometheus.ValueType
+	name, help string
+	labels     []string
+	kind       prometheus.ValueType
+	desc       *prometheus.Desc
 }
 
 func described(kind prometheus.ValueType, name, help string, labels ...string) gauge {
-	return gauge{prometheus.NewDesc("holdfast_"+name, help, labels, nil), kind}
+	name = "holdfast_" + name
+	return gauge{name, help, labels, kind, prometheus.NewDesc(name, help, labels, nil)}
 }
 
 func (g gauge) send(ch chan<- prometheus.Metric, value float64, labels ...string) {
@@ -187,7 +189,8 @@ var (
 	serviceUp      = described(isGauge, "virtual_server_up", "1 if its quorum is met.", "virtual_server")
 	serviceSorry   = described(isGauge, "virtual_server_sorry", "1 if its sorry server gets the traffic.", "virtual_server")
 	servicePanic   = described(isGauge, "virtual_server_panic", "1 if all of its real servers get traffic because too few are up.", "virtual_server")
-	serviceQuorum  = described(isGauge, "virtual_server_quorum_weight", "Configured weight of its real servers that are up, without those whose checks ask for weight 0.", "virtual_server")
+	serviceQuorum  = described(isGauge, "virtual_server_quorum", "Weight that it takes for the service to be up, without hysteresis.", "virtual_server")
+	serviceWeight  = described(isGauge, "virtual_server_quorum_weight", "Configured weight of its real servers that are up, without those whose checks ask for weight 0.", "virtual_server")
 	serviceConns   = described(isCounter, "virtual_server_connections_total", "Connections scheduled.", "virtual_server")
 	servicePackets = described(isCounter, "virtual_server_packets_total", "Packets.", "virtual_server", "direction")
 	serviceBytes   = described(isCounter, "virtual_server_bytes_total", "Bytes.", "virtual_server", "direction")
@@ -197,7 +200,7 @@ var (
 	foreignServices = described(isGauge, "ipvs_foreign_services", "Services in the table that are not ours.")
 )
 
-// stateCollector collects what is, from the loop's last view and from the kernel's counters.
+// stateCollector collects what is, from the loop's last view.
 type stateCollector struct{ d *Director }
 
 // Describe sends nothing: which series there are depends on the configuration.
@@ -224,17 +227,6 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 		collectRouter(ch, s)
 		routerContested.send(ch, float64(len(r.contested)), s.Name)
 	}
-	for _, s := range c.d.checks.Snapshot() {
-		k := s.Key
-		checkUp.send(ch, bit(s.Verdict == checker.Up), k.Service, k.Server, k.Check)
-		checkResults.send(ch, float64(s.Counts.Passed), k.Service, k.Server, k.Check, "passed")
-		checkResults.send(ch, float64(s.Counts.Failed), k.Service, k.Server, k.Check, "failed")
-		checkResults.send(ch, float64(s.Counts.Local), k.Service, k.Server, k.Check, "local")
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), controlTimeout)
-	defer cancel()
-	stats, _ := c.d.table.Stats(ctx)
-	collectServices(ch, v, stats)
 }
 
 func collectRouter(ch chan<- prometheus.Metric, s vrrp.Status) {
@@ -259,45 +251,6 @@ func collectRouter(ch chan<- prometheus.Metric, s vrrp.Status) {
 	routerOther.send(ch, float64(s.OtherMasterSeen), s.Name)
 	routerAddresses.send(ch, float64(s.OtherAddresses), s.Name)
 	routerRestored.send(ch, float64(s.Restored), s.Name)
-}
-
-func collectServices(ch chan<- prometheus.Metric, v *view, stats []ipvs.ServiceStats) {
-	services := make(map[ipvs.Key]ipvs.Counters)
-	for _, s := range stats {
-		services[s.Key] = s.Counters
-	}
-	destinations := destinationStats(stats)
-	for _, vs := range v.config.VirtualServers {
-		for _, rs := range vs.RealServers {
-			id := serverID{vs.Key, rs.Address}
-			is := v.decided.servers[id]
-			serverUp.send(ch, bit(is.verdict == checker.Up), vs.Name, rs.Name)
-			serverDraining.send(ch, bit(is.state() == stateDraining), vs.Name, rs.Name)
-			serverWeight.send(ch, float64(is.weight), vs.Name, rs.Name)
-			if d, ok := destinations[id]; ok {
-				serverActive.send(ch, float64(d.Active), vs.Name, rs.Name)
-				serverInactive.send(ch, float64(d.Inactive), vs.Name, rs.Name)
-				collectTraffic(ch, d.Counters, serverConns, serverPackets, serverBytes, vs.Name, rs.Name)
-			}
-		}
-		is := v.decided.services[vs.Key]
-		serviceUp.send(ch, bit(is.verdict == checker.Up), vs.Name)
-		serviceSorry.send(ch, bit(is.sorry), vs.Name)
-		servicePanic.send(ch, bit(is.panic), vs.Name)
-		serviceQuorum.send(ch, float64(is.weight), vs.Name)
-		if c, ok := services[vs.Key]; ok {
-			collectTraffic(ch, c, serviceConns, servicePackets, serviceBytes, vs.Name)
-		}
-	}
-}
-
-func collectTraffic(ch chan<- prometheus.Metric, c ipvs.Counters, conns, packets, bytes gauge, labels ...string) {
-	with := func(direction string) []string { return append(labels[:len(labels):len(labels)], direction) }
-	conns.send(ch, float64(c.Connections), labels...)
-	packets.send(ch, float64(c.InPackets), with("in")...)
-	packets.send(ch, float64(c.OutPackets), with("out")...)
-	bytes.send(ch, float64(c.InBytes), with("in")...)
-	bytes.send(ch, float64(c.OutBytes), with("out")...)
 }
 
 func bit(b bool) float64 {

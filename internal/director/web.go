@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"syscall"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // aliveWithin is how old the loop's last sign of life may be.
@@ -27,9 +25,7 @@ type web struct {
 // openWeb opens the listener; an empty address means none.
 func openWeb(d *Director, addr string) (*web, error) {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{
-		ErrorHandling: promhttp.ContinueOnError, EnableOpenMetrics: true, MaxRequestsInFlight: 4, Timeout: controlTimeout,
-	}))
+	mux.Handle("GET /metrics", newExposition(d))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		probe(w, d.alive())
 	})
