@@ -323,7 +323,8 @@ type router struct {
 	*Instance
 	*world
 	input Input
-	stop  context.CancelFunc
+	stop  func()
+	leave func() // as on_exit = "keep" does
 	ended chan struct{}
 }
 
@@ -348,8 +349,9 @@ func (w *world) run(c Config, change ...func(*Options)) *router {
 		f(&o)
 	}
 	in := Input{Config: c}
-	ctx, stop := context.WithCancel(w.t.Context())
-	r := &router{Instance: NewInstance(in, o), world: w, input: in, stop: stop, ended: make(chan struct{})}
+	ctx, end := context.WithCancelCause(w.t.Context())
+	stop, keep := func() { end(nil) }, func() { end(ErrKeep) }
+	r := &router{Instance: NewInstance(in, o), world: w, input: in, stop: stop, leave: keep, ended: make(chan struct{})}
 	go func() {
 		defer close(r.ended)
 		if err := r.Run(ctx); err != nil {

@@ -142,8 +142,12 @@ func (i *Instance) Set(in Input) {
 	poke(i.wake)
 }
 
+// ErrKeep is the cause of a context's end that makes Run leave as it is what it holds.
+var ErrKeep = errors.New("keep the addresses")
+
 // Run takes part in the election until ctx ends; then it hands over as Config.Handover says, which takes a master-down
-// interval at most, and returns with the addresses released.
+// interval at most, and returns with the addresses released. If ctx ended because of ErrKeep, a master returns at once: the
+// other routers wait a master-down interval for its successor, which finds the addresses for the rest of their lease.
 func (i *Instance) Run(ctx context.Context) error {
 	i.cfg = i.current().Config
 	i.machine = NewMachine(i.params(netip.Addr{}))
@@ -152,11 +156,20 @@ func (i *Instance) Run(ctx context.Context) error {
 
 	keep, stopKeeper := context.WithCancel(context.WithoutCancel(ctx))
 	i.wg.Go(func() { i.keeper.run(keep) })
-	defer i.discard()
+	kept := false
+	defer func() {
+		if !kept {
+			i.discard()
+		}
+	}()
 	defer i.wg.Wait()
 	defer stopKeeper()
 	defer i.close()
-	defer i.join(nil)
+	defer func() {
+		if !kept { // else the others of the group would follow it
+			i.join(nil)
+		}
+	}()
 
 	i.refresh(false)
 	timer := time.NewTimer(0)
@@ -167,6 +180,9 @@ func (i *Instance) Run(ctx context.Context) error {
 		select {
 		case <-done:
 			done = nil
+			if kept = errors.Is(context.Cause(ctx), ErrKeep) && i.keep(); kept {
+				return nil
+			}
 			i.join(nil) // the others hand over by themselves, or stay
 			now := i.wakes()
 			i.do(now, i.machine.Stop(now))
@@ -184,6 +200,18 @@ func (i *Instance) Run(ctx context.Context) error {
 		}
 		i.followGroup()
 	}
+}
+
+// keep sends a last advert and renews the lease, so that who comes next has as long as can be. It reports whether there is
+// something to keep: a router that hands over, or is no master, stops.
+func (i *Instance) keep() bool {
+	i.catchUp()
+	m := i.machine
+	if m.state != Master || m.leaving {
+		return m.resuming
+	}
+	i.do(i.now(), []Action{{Kind: SendAdvert, Priority: m.p.Priority}})
+	return true
 }
 
 // wakes is now, for the first time after the loop has waited: the machine may have slept meanwhile.

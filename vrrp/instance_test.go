@@ -134,6 +134,76 @@ func TestPlannedStopWithoutASuccessor(t *testing.T) {
 	})
 }
 
+// Who leaves all as it is sends a last advert, so that its successor has a whole master-down interval, and no priority 0.
+func TestStopThatKeepsTheAddresses(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		c := config()
+		c.Lease = 5 * time.Second
+		group := NewGroup("edge")
+		group.Resize(2)
+		grouped := func(o *Options) { o.Resume = true }
+		w.have[vip(100)], w.have[vip(101)] = 5*time.Second, 5*time.Second
+		r := w.run(c, grouped)
+		two := c
+		two.Name, two.ID, two.Addresses = "two", 52, []Address{vip(101)}
+		other := w.run(two, grouped)
+		for _, r := range []*router{r, other} {
+			r.tell(func(in *Input) { in.Group = group })
+		}
+		w.until(4700 * ms)
+		w.forget()
+		r.leave()
+		<-r.ended
+		w.until(4800 * ms)
+		other.leave()
+		<-other.ended
+		w.until(6 * time.Second)
+		w.wrote("4.7s send 200", "4.7s hold[.100] for 5s", "4.8s send 200", "4.8s hold[.101] for 5s")
+	})
+}
+
+func TestStopThatKeepsTheAddressesOfABackup(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		r := w.run(config())
+		r.leave()
+		<-r.ended
+		w.wrote("0s init -> backup", "0s backup -> init")
+	})
+}
+
+// A router serves the addresses also while it resumes, and for a while after it has yielded; its end is not told.
+func TestServedAddressesAreTold(t *testing.T) {
+	tells := func(w *world, told *[]string) func(*Options) {
+		return func(o *Options) {
+			o.Resume = true
+			o.OnHolding = func(holds bool) { *told = append(*told, fmt.Sprint(time.Since(w.start), " ", holds)) }
+		}
+	}
+	test(t, func(t *testing.T, w *world) {
+		var told []string
+		w.have[vip(100)] = 4 * time.Second
+		r := w.run(config(), tells(w, &told))
+		w.until(4 * time.Second)
+		w.conn().hear(higher, 250)
+		w.until(5 * time.Second)
+		r.stop()
+		<-r.ended
+		if got, want := strings.Join(told, ", "), "0s true, 4.3s false"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+	test(t, func(t *testing.T, w *world) {
+		var told []string
+		r := w.run(config(), tells(w, &told))
+		w.until(4 * time.Second)
+		r.stop()
+		<-r.ended
+		if got, want := strings.Join(told, ", "), "0s false, 3.21875s true"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}
+
 func TestStopOfABackupIsSilent(t *testing.T) {
 	test(t, func(t *testing.T, w *world) {
 		r := w.run(config())

@@ -108,6 +108,7 @@ type Director struct {
 	ready     bool         // every check has run once
 	saved     State
 	stopping  bool
+	keeps     bool           // and leaves the addresses and the roles to its successor
 	ended     bool           // and has put nothing on this host any more but what is in the table
 	running   sync.WaitGroup // the instances
 }
@@ -166,7 +167,7 @@ func (d *Director) override(cfg *configs.Config) {
 	}
 }
 
-// Run works until outer ends, then hands over and returns. The IPVS table is left as it is.
+// Run works until outer ends, then hands over and returns, as director.on_exit says.
 func (d *Director) Run(outer context.Context) error {
 	var err error
 	if d.last, err = ReadState(d.cfg.Director.StateDir); err != nil {
@@ -203,7 +204,7 @@ func (d *Director) Run(outer context.Context) error {
 	d.adopt(inner)
 	dir := d.cfg.Director.StateDir // d.cfg is the loop's
 	wg.Go(func() { keepState(inner, dir, d.states, d.log) })
-	wg.Go(func() { countConnections(inner, d.drains.asks, d.table.Stats, d.inbox.put) })
+	wg.Go(func() { watchDrains(inner, d.drains.asks, d.table.Stats, d.inbox.put) })
 	defer d.o.Host.Watch(d.checks.AddressesChanged)()
 	start(d.checks.Run)
 	start(d.table.Run)
@@ -231,13 +232,17 @@ func (d *Director) loop(ctx context.Context) {
 		select {
 		case <-done:
 			done = nil
+			d.keeps = d.cfg.Director.OnExit == configs.Keep && errors.Is(context.Cause(ctx), context.Canceled)
 			d.stop(stopped)
 		case <-stopped:
-			d.ended = true
+			d.ended = !d.keeps
 			for _, r := range d.routers {
 				d.ended = d.ended && r.instance.Status().HostError == "" // else something may be left
 			}
 			d.takeAll()
+			if d.cfg.Director.OnExit == configs.Clear {
+				d.clear()
+			}
 			d.tellRest(time.Now())
 			d.endSysctls()
 			d.save()
@@ -259,17 +264,41 @@ func (d *Director) loop(ctx context.Context) {
 	}
 }
 
-// stop makes every virtual router hand over, and closes stopped when the last one has.
+// stop makes every virtual router hand over, or leave all as it is, and closes stopped when the last one has.
 func (d *Director) stop(stopped chan<- struct{}) {
 	d.stopping = true
-	d.log.Info("stopping")
+	d.log.Info("stopping", "on_exit", d.cfg.Director.OnExit.String())
+	var how error
+	if d.keeps {
+		how = vrrp.ErrKeep
+	}
 	for _, r := range d.routers {
-		r.stop()
+		r.stop(how)
 	}
 	go func() {
 		d.running.Wait()
 		close(stopped)
 	}()
+}
+
+// clearMost bounds how long a stop waits for the table.
+const clearMost = 5 * time.Second
+
+// clear deletes our services: nobody sends anything here any more.
+func (d *Director) clear() {
+	d.want = nil
+	d.goal = d.table.Set(d.newGoal())
+	timeout := time.NewTimer(clearMost)
+	defer timeout.Stop()
+	for d.unusable == nil && (d.report.Goal != d.goal || d.report.Err != nil) {
+		select {
+		case <-d.inbox.wake:
+			d.takeAll()
+		case <-timeout.C:
+			d.log.Warn("services not deleted from the ipvs table", "err", d.report.Err)
+			return
+		}
+	}
 }
 
 // takeAll handles everything that has come in. What is tracked decides nothing but an election, which is told first; what

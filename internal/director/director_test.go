@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/ipvs/ipvstest"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
 
@@ -407,4 +409,65 @@ func TestLogNeverWaits(t *testing.T) {
 	}
 	go func() { _, _ = io.Copy(io.Discard, r) }()
 	log.Close()
+}
+
+func TestOnExitKeep(t *testing.T) {
+	s := newSite(t)
+	s.edit(`name           = "lb1"`, "name = \"lb1\"\n  on_exit = \"keep\"")
+	_, stop := s.run()
+	s.routerIs("web", "master")
+	s.tableHas("web1=1 web2=1")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.table.Applied()
+	cfg, _ := configs.Load(s.path)
+	if state, err := ReadState(cfg.Director.StateDir); err != nil || !state.master(cfg.VirtualRouters[0]) {
+		t.Errorf("state %+v, %v: want the role", state, err)
+	}
+	s.run()
+	s.routerIs("web", "master")
+	s.ready()
+	if ops := s.table.Applied(); len(ops) > 0 || len(s.host.did) != 1 {
+		t.Errorf("operations %v, addresses %v", ops, s.host.did)
+	}
+}
+
+func TestOnExitClear(t *testing.T) {
+	s := newSite(t)
+	s.edit(`name           = "lb1"`, "name = \"lb1\"\n  on_exit = \"clear\"")
+	foreign := ipvstest.Parse("-A -t 10.9.0.1:80 -s rr\n")
+	for _, op := range ipvs.Diff(foreign, nil) {
+		if err := s.table.Apply(t.Context(), op); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, stop := s.run()
+	s.routerIs("web", "master")
+	s.tableHas("web1=1 web2=1")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := s.table.String(), ipvstest.Dump(foreign); got != want {
+		t.Errorf("left in the table:\n%swant\n%s", got, want)
+	}
+	if missing := s.host.Missing(addresses("127.0.0.100/32")); len(missing) == 0 {
+		t.Error("the address was not given up")
+	}
+	cfg, _ := configs.Load(s.path)
+	if state, err := ReadState(cfg.Director.StateDir); err != nil || len(state.Services) > 0 {
+		t.Errorf("state %+v, %v: want no services", state, err)
+	}
+}
+
+// A table that cannot be written does not hold up a stop.
+func TestOnExitClearOfATableThatFails(t *testing.T) {
+	s := newSite(t)
+	s.edit(`name           = "lb1"`, "name = \"lb1\"\n  on_exit = \"clear\"")
+	_, stop := s.run()
+	s.tableHas("web1=1 web2=1")
+	s.table.Fail(func(string) error { return syscall.EPERM })
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // drains watches whether the servers that drain have connections left. It belongs to the loop; the counting is done by
-// countConnections.
+// watchDrains.
 type drains struct {
 	idle  map[serverID]bool // they have none; never changed, only replaced
 	began map[serverID]drainBegan
@@ -113,9 +113,9 @@ func (d *drains) answered(now time.Time, c counted) bool {
 	return true
 }
 
-// countConnections answers until ctx ends. What the table does not have has no connections; when it cannot be read,
+// watchDrains answers until ctx ends. What the table does not have has no connections; when it cannot be read,
 // nothing is known.
-func countConnections(
+func watchDrains(
 	ctx context.Context, asks <-chan []serverID, stats func(context.Context) ([]ipvs.ServiceStats, error), answer func(any),
 ) {
 	for {

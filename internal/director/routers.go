@@ -21,7 +21,7 @@ type router struct {
 	config   vrrp.Config
 	told     vrrp.Input
 	late     *lateness
-	stop     context.CancelFunc
+	stop     context.CancelCauseFunc // vrrp.ErrKeep: and leave all as it is
 	done     chan struct{}
 }
 
@@ -37,7 +37,7 @@ func (d *Director) start(vr vrrp.Config, resume bool) {
 		OnHolding:    func(holds bool) { d.inbox.put(holdingChanged{vr.Name, holds}) },
 		OnLate:       late.observe,
 	})
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancelCause(context.Background())
 	r := &router{instance: instance, config: vr, told: in, late: late, stop: stop, done: make(chan struct{})}
 	d.routers[vr.Name] = r
 	d.running.Go(func() {
@@ -165,7 +165,7 @@ func (d *Director) applyRouters() {
 			r.config = vr // what is new is told when all is decided
 			continue
 		}
-		r.stop()
+		r.stop(nil)
 		d.leaving = append(d.leaving, r)
 		delete(d.routers, name)
 		if !stays {

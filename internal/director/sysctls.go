@@ -72,7 +72,7 @@ func (d *Director) endSysctls() {
 	<-d.sysctls.done
 	d.takeAll() // what it has done last
 	keeper := sysctl.NewKeeper(d.log, d.o.Sysctls, d.loans)
-	if d.cfg.Director.OnExit != configs.Keep {
+	if !d.keeps {
 		keeper.Restore()
 	}
 	d.loans = keeper.Loans()
