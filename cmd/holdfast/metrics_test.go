@@ -90,6 +90,7 @@ virtual_router "web" {
   id        = 51
   addresses = ["%s/32"]
 }
+connection_sync { interface = "eth0" }
 virtual_server "web" {
   address = "%s:80"
   check "tcp" {}
@@ -134,7 +135,7 @@ virtual_server "web" {
 		text = string(b)
 		for _, last := range []string{
 			"virtual_router_peer_last_seen_timestamp_seconds", "virtual_router_transitions_total", "virtual_router_priority_part",
-			"virtual_server_bytes_total", "real_server_bytes_total",
+			"virtual_server_bytes_total", "real_server_bytes_total", "sync_daemon_up",
 		} {
 			if !strings.Contains(text, "\nholdfast_"+last+"{") {
 				return fmt.Errorf("%s is missing", last)
@@ -159,12 +160,55 @@ var (
 	labelName = regexp.MustCompile(`(\w+)="`)
 )
 
-// metricTable makes the table of docs/metrics.md out of an exposition.
-func metricTable(exposition string) string {
+// contract is what dashboards and alerts of others may rely on: name, type, labels.
+const contract = `
+build_info gauge go_version revision version
+config_last_reload_successful gauge
+config_last_reload_success_timestamp_seconds gauge
+config_info gauge hash
+virtual_router_state gauge state virtual_router
+virtual_router_priority gauge kind virtual_router
+virtual_router_transitions_total counter to virtual_router
+virtual_router_adverts_sent_total counter virtual_router
+virtual_router_adverts_received_total counter virtual_router
+virtual_router_adverts_refused_total counter reason virtual_router
+virtual_router_peer_last_seen_timestamp_seconds gauge peer virtual_router
+virtual_router_announcements_sent_total counter virtual_router
+virtual_router_other_master_seen_total counter virtual_router
+virtual_router_lateness_seconds histogram virtual_router
+check_up gauge check real_server virtual_server
+check_results_total counter check real_server result virtual_server
+check_duration_seconds histogram
+real_server_up gauge real_server virtual_server
+real_server_weight gauge real_server virtual_server
+real_server_draining gauge real_server virtual_server
+real_server_active_connections gauge real_server virtual_server
+real_server_inactive_connections gauge real_server virtual_server
+real_server_connections_total counter real_server virtual_server
+real_server_packets_total counter direction real_server virtual_server
+real_server_bytes_total counter direction real_server virtual_server
+virtual_server_up gauge virtual_server
+virtual_server_sorry gauge virtual_server
+virtual_server_panic gauge virtual_server
+virtual_server_quorum_weight gauge virtual_server
+virtual_server_connections_total counter virtual_server
+virtual_server_packets_total counter direction virtual_server
+virtual_server_bytes_total counter direction virtual_server
+ipvs_operations_total counter op result
+ipvs_reconcile_duration_seconds histogram
+ipvs_drift_total counter kind
+ipvs_foreign_services gauge
+sync_daemon_up gauge role
+notify_total counter result
+`
+
+// metricsOf reads our metrics out of an exposition.
+func metricsOf(exposition string) map[string]*metric {
 	all := make(map[string]*metric)
 	scan := bufio.NewScanner(strings.NewReader(exposition))
 	for scan.Scan() {
-		if words := strings.SplitN(scan.Text(), " ", 4); len(words) == 4 && words[0] == "#" {
+		words := strings.SplitN(scan.Text(), " ", 4)
+		if len(words) == 4 && words[0] == "#" && strings.HasPrefix(words[2], "holdfast_") {
 			if all[words[2]] == nil {
 				all[words[2]] = new(metric)
 			}
@@ -180,22 +224,46 @@ func metricTable(exposition string) string {
 			continue
 		}
 		for _, l := range labelName.FindAllStringSubmatch(m[2], -1) {
-			if l[1] != "le" {
-				all[m[1]].labels = append(all[m[1]].labels, "`"+l[1]+"`")
+			if l[1] != "le" && !slices.Contains(all[m[1]].labels, l[1]) {
+				all[m[1]].labels = append(all[m[1]].labels, l[1])
 			}
 		}
+		slices.Sort(all[m[1]].labels)
 	}
-	var b strings.Builder
-	b.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
+	return all
+}
+
+// metricTables makes the tables of docs/metrics.md.
+func metricTables(all map[string]*metric) string {
+	var relied, more strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if !strings.HasPrefix(name, "holdfast_") {
-			continue
+		m, b := all[name], &more
+		if strings.Contains(contract, "\n"+strings.TrimPrefix(name, "holdfast_")+" ") {
+			b = &relied
 		}
-		m := all[name]
-		slices.Sort(m.labels)
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, m.kind, strings.Join(slices.Compact(m.labels), ", "), m.help)
+		labels := ""
+		if len(m.labels) > 0 {
+			labels = "`" + strings.Join(m.labels, "`, `") + "`"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", name, m.kind, labels, m.help)
 	}
-	return b.String()
+	const head = "\n| metric | type | labels | meaning |\n|---|---|---|---|\n"
+	return "Dashboards and alerts may rely on these:\n" + head + relied.String() +
+		"\nThese come on top, and may change:\n" + head + more.String()
+}
+
+// TestMetricsContract: all that others may rely on is there, with its type and labels.
+func TestMetricsContract(t *testing.T) {
+	all := metricsOf(exposition(t))
+	for line := range strings.Lines(strings.TrimSpace(contract)) {
+		want := strings.Fields(line)
+		m := all["holdfast_"+want[0]]
+		if m == nil {
+			t.Errorf("no metric holdfast_%s", want[0])
+		} else if got := append([]string{want[0], m.kind}, m.labels...); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 }
 
 // TestMetricsPage: the table in docs/metrics.md is what /metrics has: every name, type, label and help text.
@@ -216,7 +284,12 @@ func TestMetricsPage(t *testing.T) {
 			t.Errorf("%s does not name the reason %s", path, r)
 		}
 	}
-	got := metricTable(exposition(t))
+	for _, k := range ipvs.Kinds() {
+		if !strings.Contains(after, "`"+strings.ReplaceAll(k.String(), " ", "_")+"`") {
+			t.Errorf("%s does not name the kind of operation %s", path, k)
+		}
+	}
+	got := metricTables(metricsOf(exposition(t)))
 	if *update {
 		if err := os.WriteFile(path, []byte(before+begin+got+end+after), 0o644); err != nil {
 			t.Fatal(err)

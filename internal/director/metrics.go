@@ -96,6 +96,14 @@ func latenessHistogram(name, help string) prometheus.HistogramOpts {
 
 func label(k ipvs.Kind) string { return strings.ReplaceAll(k.String(), " ", "_") }
 
+// begin makes zeros of the counters of a virtual router, for a rate that begins with the first event.
+func (m *metrics) begin(router string) {
+	m.foreign.WithLabelValues(router)
+	for _, state := range routerStates {
+		m.transitions.WithLabelValues(router, state.String())
+	}
+}
+
 func (m *metrics) transition(t vrrp.Transition) {
 	m.transitions.WithLabelValues(t.Router, t.To.String()).Inc()
 }
@@ -159,18 +167,20 @@ var (
 	buildInfo  = described(isGauge, "build_info", "The running program.", "version", "revision", "go_version")
 	configInfo = described(isGauge, "config_info", "The configuration in force.", "hash")
 
-	routerState     = described(isGauge, "virtual_router_state", "1 for the state that the virtual router is in.", "virtual_router", "state")
-	routerPriority  = described(isGauge, "virtual_router_priority", "Priority in the election.", "virtual_router", "kind")
-	routerPart      = described(isGauge, "virtual_router_priority_part", "What a tracked thing adds to the priority now.", "virtual_router", "kind", "name")
-	routerTrackUp   = described(isGauge, "virtual_router_track_up", "1 if the tracked thing is well.", "virtual_router", "kind", "name")
-	routerSent      = described(isCounter, "virtual_router_adverts_sent_total", "Adverts sent.", "virtual_router")
-	routerReceived  = described(isCounter, "virtual_router_adverts_received_total", "Adverts of others that were valid.", "virtual_router")
-	routerRefused   = described(isCounter, "virtual_router_adverts_refused_total", "Packets refused, which had no other effect.", "virtual_router", "reason")
-	routerPeerSeen  = described(isGauge, "virtual_router_peer_last_seen_timestamp_seconds", "When a peer's advert came last.", "virtual_router", "peer")
-	routerAnnounced = described(isCounter, "virtual_router_announcements_sent_total", "Gratuitous ARP and unsolicited neighbour advertisements sent.", "virtual_router")
-	routerOther     = described(isCounter, "virtual_router_other_master_seen_total", "Adverts heard while master.", "virtual_router")
-	routerAddresses = described(isCounter, "virtual_router_other_addresses_total", "Valid adverts with another list of addresses than ours.", "virtual_router")
-	routerRestored  = described(isCounter, "virtual_router_addresses_restored_total", "Addresses put back after someone else removed them.", "virtual_router")
+	routerState      = described(isGauge, "virtual_router_state", "1 for the state that the virtual router is in.", "virtual_router", "state")
+	routerPriority   = described(isGauge, "virtual_router_priority", "Priority in the election.", "virtual_router", "kind")
+	routerPart       = described(isGauge, "virtual_router_priority_part", "What a tracked thing adds to the priority now.", "virtual_router", "kind", "name")
+	routerTrackUp    = described(isGauge, "virtual_router_track_up", "1 if the tracked thing is well.", "virtual_router", "kind", "name")
+	routerSent       = described(isCounter, "virtual_router_adverts_sent_total", "Adverts sent.", "virtual_router")
+	routerReceived   = described(isCounter, "virtual_router_adverts_received_total", "Adverts of others that were valid.", "virtual_router")
+	routerRefused    = described(isCounter, "virtual_router_adverts_refused_total", "Packets refused, which had no other effect.", "virtual_router", "reason")
+	routerPeerSeen   = described(isGauge, "virtual_router_peer_last_seen_timestamp_seconds", "When a peer's advert came last.", "virtual_router", "peer")
+	routerAnnounced  = described(isCounter, "virtual_router_announcements_sent_total", "Gratuitous ARP and unsolicited neighbour advertisements sent.", "virtual_router")
+	routerOther      = described(isCounter, "virtual_router_other_master_seen_total", "Adverts heard while master.", "virtual_router")
+	routerAddresses  = described(isCounter, "virtual_router_other_addresses_total", "Valid adverts with another list of addresses than ours.", "virtual_router")
+	routerSendErrors = described(isCounter, "virtual_router_send_errors_total", "Adverts that could not be sent.", "virtual_router")
+	routerHostErrors = described(isCounter, "virtual_router_address_errors_total", "Attempts to set or remove addresses or routes that failed.", "virtual_router")
+	routerRestored   = described(isCounter, "virtual_router_addresses_restored_total", "Addresses put back after someone else removed them.", "virtual_router")
 
 	routerContested = described(isGauge, "virtual_router_contested_addresses", "Virtual addresses of a master that hosts answer ARP for which are no director.", "virtual_router")
 
@@ -197,8 +207,11 @@ var (
 
 	syncUp = described(isGauge, "sync_daemon_up", "1 if this half of connection sync runs: master sends, backup receives. Both run for some seconds after a change of the role.", "role")
 
+	reconciledWell  = described(isGauge, "ipvs_last_reconcile_successful", "1 if the IPVS table was made as wanted, or found so, by the last attempt.")
 	foreignServices = described(isGauge, "ipvs_foreign_services", "Services in the table that are not ours.")
 )
+
+var routerStates = []vrrp.State{vrrp.Init, vrrp.Backup, vrrp.Master, vrrp.Fault}
 
 // stateCollector collects what is, from the loop's last view.
 type stateCollector struct{ d *Director }
@@ -215,6 +228,7 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 	version := c.d.o.Version
 	buildInfo.send(ch, 1, version.Version, version.Revision, version.Go)
 	configInfo.send(ch, 1, v.config.Hash)
+	reconciledWell.send(ch, bit(!v.report.Time.IsZero() && v.report.Err == nil))
 	foreignServices.send(ch, float64(v.report.Foreign))
 	if syncing(v.config) {
 		for _, role := range []ipvs.SyncRole{ipvs.SyncMaster, ipvs.SyncBackup} {
@@ -230,7 +244,7 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func collectRouter(ch chan<- prometheus.Metric, s vrrp.Status) {
-	for _, state := range []vrrp.State{vrrp.Init, vrrp.Backup, vrrp.Master, vrrp.Fault} {
+	for _, state := range routerStates {
 		routerState.send(ch, bit(s.State == state), s.Name, state.String())
 	}
 	routerPriority.send(ch, float64(s.Config.Priority), s.Name, "configured")
@@ -250,6 +264,8 @@ func collectRouter(ch chan<- prometheus.Metric, s vrrp.Status) {
 	routerAnnounced.send(ch, float64(s.Announced), s.Name)
 	routerOther.send(ch, float64(s.OtherMasterSeen), s.Name)
 	routerAddresses.send(ch, float64(s.OtherAddresses), s.Name)
+	routerSendErrors.send(ch, float64(s.SendErrors), s.Name)
+	routerHostErrors.send(ch, float64(s.HostErrors), s.Name)
 	routerRestored.send(ch, float64(s.Restored), s.Name)
 }
 

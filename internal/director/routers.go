@@ -29,7 +29,7 @@ type router struct {
 func (d *Director) start(vr vrrp.Config, resume bool) {
 	before := d.predecessors(vr)
 	in := d.input(vr)
-	d.metrics.foreign.WithLabelValues(vr.Name) // zero from the start
+	d.metrics.begin(vr.Name)
 	late := &lateness{seen: d.metrics.late.WithLabelValues(vr.Name)}
 	instance := vrrp.NewInstance(in, vrrp.Options{
 		Host: d.o.Host, Dial: d.o.Dial, Log: d.log, Resume: resume,
