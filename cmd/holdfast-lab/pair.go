@@ -168,7 +168,7 @@ func newPair(ctx context.Context, s *setup, binary, dir string) (_ *pair, err er
 		return nil, fmt.Errorf("build the lab %s: %w", s.name, err)
 	}
 	for _, h := range p.webHosts {
-		w, err := startWebServer(h)
+		w, err := startWebServer(h, 80)
 		if err != nil {
 			return nil, err
 		}

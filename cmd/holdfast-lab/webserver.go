@@ -31,9 +31,9 @@ type webServer struct {
 	closed bool
 }
 
-// startWebServer listens on port 80 of all addresses of the host.
-func startWebServer(host *netlab.Host) (*webServer, error) {
-	l, err := host.Listen("tcp4", ":80")
+// startWebServer listens on a port of all addresses of the host.
+func startWebServer(host *netlab.Host, port uint16) (*webServer, error) {
+	l, err := host.Listen("tcp4", fmt.Sprintf(":%d", port))
 	if err != nil {
 		return nil, fmt.Errorf("start web server on %s: %w", host.Name, err)
 	}
