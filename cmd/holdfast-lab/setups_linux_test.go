@@ -226,7 +226,6 @@ func newCustomerLab(t *testing.T, c customerSetup) *customerLab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(asHoldfast, "1")
 	target := netip.MustParseAddrPort(c.target)
 	s := &setup{name: c.example, interval: time.Second, vip: target.Addr()}
 	l := &customerLab{pair: &pair{setup: s, lab: netlab.Test(t), binary: self}, target: target}
@@ -299,8 +298,10 @@ func (l *customerLab) adapt(t *testing.T, example string) {
 // the wire against what the documents say, and injects both faults: a real server that dies, and a director.
 func TestCustomerSetups(t *testing.T) {
 	netlab.RequireIPVS(t)
+	t.Setenv(asHoldfast, "1")
 	for _, c := range customerSetups {
 		t.Run(strings.TrimSuffix(c.example, ".hcl"), func(t *testing.T) {
+			t.Parallel()
 			l := newCustomerLab(t, c)
 			must(t, l.await(t.Context(), settleWithin, l.master(0), l.serverState(0, "", "up"), l.serverState(1, "", "up")))
 			if got := l.ipvsadm(t, "-Ln"); got != c.table[1:] {
