@@ -33,6 +33,7 @@ var commands = []func(*globals) *cobra.Command{
 	newDrainCommand,
 	newUndrainCommand,
 	newWeightCommand,
+	newRealServerCommand,
 	newSimulateCommand,
 	newVersionCommand,
 }

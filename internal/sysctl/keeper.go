@@ -131,13 +131,11 @@ func (k *Keeper) set(s Setting) error {
 	if err != nil {
 		return err
 	}
-	counts := is
+	larger := ""
 	if s.Larger != "" {
-		if larger, err := k.files.read(s.Larger); err == nil && number(larger) > number(is) {
-			counts = larger
-		}
+		larger, _ = k.files.read(s.Larger)
 	}
-	if counts == s.Value || s.Serves != "" && counts == s.Serves {
+	if s.Met(is, larger) {
 		return nil
 	}
 	if err := k.files.write(s.Path, s.Value); err != nil {
@@ -202,6 +200,18 @@ func (k *Keeper) putBack(l Loan) {
 	delete(k.loans, l.Path)
 	k.log.Info("sysctl put back", "sysctl", name(l.Path), "value", l.Was)
 }
+
+// system is the kernel's own tree: that of the network namespace of the thread that asks.
+var system = files{root: "/proc/sys"}
+
+// Read returns the value of a parameter, by its path below /proc/sys, with one space between its fields.
+func Read(path string) (string, error) { return system.read(path) }
+
+// Write sets a parameter, by its path below /proc/sys.
+func Write(path, value string) error { return system.write(path, value) }
+
+// Boot tells one boot of the kernel from the next; empty: nothing tells.
+func Boot() string { return system.boot() }
 
 // read returns a value with one space between its fields.
 func (f files) read(path string) (string, error) {

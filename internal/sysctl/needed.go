@@ -33,6 +33,14 @@ type Setting struct {
 // Name is the parameter as sysctl(8) writes it: with dots, or with slashes if the name of a link has a dot.
 func (s Setting) Name() string { return name(s.Path) }
 
+// Met reports whether the parameter does with the value that it has, and the one of Larger, which is empty if there is none.
+func (s Setting) Met(is, larger string) bool {
+	if s.Larger != "" && number(larger) > number(is) {
+		is = larger
+	}
+	return is == s.Value || s.Serves != "" && is == s.Serves
+}
+
 func name(path string) string {
 	if strings.Contains(path, ".") {
 		return path
