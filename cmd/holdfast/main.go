@@ -29,6 +29,7 @@ var commands = []func(*globals) *cobra.Command{
 	newPlanCommand,
 	newStatusCommand,
 	newExplainCommand,
+	newConnectionsCommand,
 	newReloadCommand,
 	newDrainCommand,
 	newUndrainCommand,

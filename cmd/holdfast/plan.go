@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,8 @@ func newPlanCommand(g *globals) *cobra.Command {
 		Use:   "plan",
 		Short: "Show what the configuration would change in the kernel",
 		Long: "Show what would change in the kernel's IPVS table and addresses if the configuration were applied now. It\n" +
-			"needs no running director and changes nothing. Servers in the table count as up.\n" +
+			"needs no running director and changes nothing. Servers in the table count as up, and whoever holds the addresses\n" +
+			"of a virtual router as its master. Lines that begin with # are what it does not do now.\n" +
 			"Exit code 0: nothing to do; 2: there are changes; 1: anything else.",
 		Example: "  holdfast plan -c new.hcl",
 		Args:    cobra.NoArgs,
@@ -48,7 +50,7 @@ func plan(ctx context.Context, g *globals, out io.Writer) error {
 		return fmt.Errorf("plan: %w", err)
 	}
 	defer network.Close()
-	table, err := listTable(ctx)
+	table, err := readTable(ctx)
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
@@ -64,17 +66,24 @@ func plan(ctx context.Context, g *globals, out io.Writer) error {
 	return err
 }
 
-// listTable returns what is in the kernel's table. A kernel without IPVS, or whose module is not loaded yet, has none.
-func listTable(ctx context.Context) (list []ipvs.Service, err error) {
+// readTable returns what is in the kernel's table. A kernel without IPVS, or whose module is not loaded yet, has none.
+func readTable(ctx context.Context) (state ipvs.State, err error) {
 	t, err := ipvs.OpenKernel(ctx, "")
 	if errors.Is(err, ipvs.ErrNoIPVS) {
-		return nil, nil
+		return state, nil
 	}
 	if err != nil {
-		return nil, err
+		return state, err
 	}
 	defer func() { err = errors.Join(err, t.Close()) }()
-	return t.List(ctx)
+	if state.Services, err = t.List(ctx); err != nil {
+		return state, err
+	}
+	if state.Timeouts, err = t.Timeouts(ctx); err != nil {
+		return state, err
+	}
+	state.Sync, err = t.SyncDaemons(ctx)
+	return state, err
 }
 
 func printPlan(w io.Writer, p director.Plan) error {
@@ -88,14 +97,22 @@ func printPlan(w io.Writer, p director.Plan) error {
 	for _, s := range p.Later {
 		fmt.Fprintf(&b, "# %s/%s %s: after the first passed check\n", s.Service, s.Server, s.Address)
 	}
+	for _, d := range p.Drains {
+		waits := ""
+		if d.Waits {
+			waits = "serves until there is a verdict on another one, "
+		}
+		fmt.Fprintf(&b, "# %s/%s %s: %sdrained (%s) for at most %s, then: ipvsadm %s\n", d.Service, d.Server, d.Address, waits, d.Cause,
+			time.Duration(d.TimeoutSeconds*float64(time.Second)).Round(time.Second), d.Then)
+	}
 	for _, n := range p.Policy {
 		fmt.Fprintf(&b, "# %s: %s\n", n.Service, n.Note)
 	}
 	for _, a := range p.Held {
 		fmt.Fprintf(&b, "# %s dev %s: held now\n", a.Prefix, a.Device)
 	}
-	if p.Foreign > 0 {
-		fmt.Fprintf(&b, "# %s not ours: left alone\n", plural(p.Foreign, "service"))
+	for _, name := range p.Foreign {
+		fmt.Fprintf(&b, "# %s: not ours, left alone\n", name)
 	}
 	if !p.Changes() {
 		b.WriteString("# nothing to change\n")

@@ -61,6 +61,7 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 	fmt.Fprintf(&b, "%s, holdfast %s, up %s, configuration loaded %s ago\n", s.Name, s.Version, age(now, s.Started), age(now, s.Config.Loaded))
 	problem(&b, "last reload failed, the old configuration is in force", s.Config.Error)
 	problem(&b, "ipvs", s.IPVS.Error)
+	problem(&b, "ipvs table changed by others and left so (drift = \"report\"), which takes to mend", s.IPVS.DriftLeft)
 	if !s.Ready {
 		fmt.Fprintln(&b, "! the first round of checks is not done")
 	}

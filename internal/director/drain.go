@@ -36,6 +36,11 @@ func (c drainCause) String() string {
 	return fmt.Sprintf("drain cause(%d)", uint8(c))
 }
 
+// word is the cause in JSON.
+func (c drainCause) word() string {
+	return map[drainCause]string{byOperator: "command", byMaintenance: "maintenance", byConfiguration: "configuration"}[c]
+}
+
 // drain says that a real server is taken out: it gets no new connections, whatever its checks say, and leaves the table
 // when those that it has are over.
 type drain struct {

@@ -208,6 +208,7 @@ var (
 	syncUp = described(isGauge, "sync_daemon_up", "1 if this half of connection sync runs: master sends, backup receives. Both run for some seconds after a change of the role.", "role")
 
 	reconciledWell  = described(isGauge, "ipvs_last_reconcile_successful", "1 if the IPVS table was made as wanted, or found so, by the last attempt.")
+	driftLeft       = described(isGauge, "ipvs_drift_left", "What others changed in our part of the IPVS table and drift = \"report\" leaves so, by the operation that would mend it.", "kind")
 	foreignServices = described(isGauge, "ipvs_foreign_services", "Services in the table that are not ours.")
 )
 
@@ -230,6 +231,9 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 	configInfo.send(ch, 1, v.config.Hash)
 	reconciledWell.send(ch, bit(!v.report.Time.IsZero() && v.report.Err == nil))
 	foreignServices.send(ch, float64(v.report.Foreign))
+	for _, k := range ipvs.Kinds() {
+		driftLeft.send(ch, float64(v.report.Left[k]), label(k))
+	}
 	if syncing(v.config) {
 		for _, role := range []ipvs.SyncRole{ipvs.SyncMaster, ipvs.SyncBackup} {
 			runs := slices.ContainsFunc(v.report.Sync, func(d ipvs.SyncDaemon) bool { return d.Role == role })

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -75,7 +76,7 @@ func TestDrainByCommand(t *testing.T) {
 		t.Fatalf("got %+v, %v", o, err)
 	}
 	s.tableHas("web1=0 web2=1")
-	if _, body := s.get("/metrics"); !strings.Contains(body, `holdfast_real_server_draining{real_server="web1",virtual_server="web"} 1`) {
+	if _, body := s.get("/metrics"); !regexp.MustCompile(`holdfast_real_server_draining\{[^}]*real_server="web1"[^}]*\} 1\n`).MatchString(body) {
 		t.Error("no metric says that web1 drains")
 	}
 	c.set(s.servers[0].addr(), ipvs.DestinationStats{Inactive: 1})
@@ -367,4 +368,53 @@ func TestCredentialsOfAClient(t *testing.T) {
 			t.Errorf("%v lacks group %d", who.groups, g)
 		}
 	}
+}
+
+// What others change is put back, or with drift = "report" left and told of; a reload that says otherwise counts at once.
+func TestDriftIsReported(t *testing.T) {
+	s := newSite(t)
+	s.edit(`name           = "lb1"`, "name = \"lb1\"\n  drift = \"report\"")
+	s.run()
+	s.tableHas("web1=1 web2=1")
+	change := func() {
+		list, err := s.table.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := list[0].Destinations[0]
+		d.Weight = 77
+		if err := s.table.Apply(t.Context(), ipvs.Op{Kind: ipvs.UpdateDestination, Service: list[0].Key, Destination: d}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change()
+	s.eventually(func() error {
+		if st := s.status().IPVS; st.DriftLeft != "update destination 1" || st.DriftTotal != 1 {
+			return fmt.Errorf("got %+v", st)
+		}
+		return nil
+	})
+	if _, body := s.get("/metrics"); !strings.Contains(body, `holdfast_ipvs_drift_left{kind="update_destination"} 1`) {
+		t.Error("no metric says so")
+	}
+	if text := s.table.String(); !strings.Contains(text, "-w 77") {
+		t.Errorf("the table is %s", text)
+	}
+	s.edit(`drift = "report"`, `drift = "repair"`)
+	s.reload()
+	s.tableHas("web1=1 web2=1")
+}
+
+func TestTimeoutsChangeInAReload(t *testing.T) {
+	s := newSite(t)
+	s.run()
+	s.tableHas("web1=1 web2=1")
+	s.add("timeouts { tcp = \"7m\" }")
+	s.reload()
+	s.eventually(func() error {
+		if is, err := s.table.Timeouts(t.Context()); err != nil || is.TCP != 7*time.Minute {
+			return fmt.Errorf("got %+v, %v", is, err)
+		}
+		return nil
+	})
 }

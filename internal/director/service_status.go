@@ -79,8 +79,7 @@ func (d drain) status() *DrainStatus {
 	if d.cause == 0 {
 		return nil
 	}
-	cause := map[drainCause]string{byOperator: "command", byMaintenance: "maintenance", byConfiguration: "configuration"}[d.cause]
-	return &DrainStatus{Cause: cause, Since: d.since, Until: d.until, Ended: d.ended, Cut: d.cut}
+	return &DrainStatus{Cause: d.cause.word(), Since: d.since, Until: d.until, Ended: d.ended, Cut: d.cut}
 }
 
 // LeavingStatus is a real server that is not in the configuration any more, and still in the table.

@@ -36,7 +36,8 @@ type ConfigStatus struct {
 type IPVSStatus struct {
 	LastReconcile time.Time `json:"last_reconcile"`
 	Error         string    `json:"error"`
-	DriftTotal    int       `json:"drift_total"`
+	DriftTotal    int       `json:"drift_total"` // what others changed of ours since the start
+	DriftLeft     string    `json:"drift_left"`  // what of it stays so, by what would mend it, with drift = "report"; empty: nothing
 	Foreign       int       `json:"foreign_services"`
 }
 
@@ -51,6 +52,9 @@ func (d *Director) Status(ctx context.Context) Status {
 		},
 		VirtualRouters: []VirtualRouterStatus{}, VirtualServers: []VirtualServerStatus{},
 		ConnectionSync: syncStatus(v),
+	}
+	if v.report.Left.Total() > 0 {
+		s.IPVS.DriftLeft = v.report.Left.String()
 	}
 	tracked := d.trackerStates()
 	for _, r := range v.routers {
