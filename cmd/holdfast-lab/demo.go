@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,9 +44,7 @@ func newDemoCommand() *cobra.Command {
 				return err
 			}
 			if listOnly {
-				for _, s := range chosen {
-					fmt.Fprintf(out, "%-14s %s\n", s.id(), s.says)
-				}
+				listScenarios(out, chosen, len(d.wanted) == 0)
 				return nil
 			}
 			if d.binary, err = holdfastBinary(d.binary); err != nil {
@@ -77,13 +76,16 @@ func holdfastBinary(asked string) (string, error) {
 	return filepath.Join(filepath.Dir(self), "holdfast"), err
 }
 
-// choose returns the scenarios that are named, or whose set-up is, in their own order.
+// choose returns the scenarios that are named, or whose set-up is, in their own order; without names those of the demo.
 func choose(names []string) ([]scenario, error) {
 	known := make(map[string]bool)
 	var chosen []scenario
-	for _, s := range scenarios {
+	if len(names) == 0 {
+		return scenarios, nil
+	}
+	for _, s := range bySetup() {
 		known[s.id()], known[s.setup] = true, true
-		if len(names) == 0 || slices.Contains(names, s.id()) || slices.Contains(names, s.setup) {
+		if slices.Contains(names, s.id()) || slices.Contains(names, s.setup) {
 			chosen = append(chosen, s)
 		}
 	}
@@ -93,6 +95,27 @@ func choose(names []string) ([]scenario, error) {
 		}
 	}
 	return chosen, nil
+}
+
+// listScenarios lists scenarios, and what else there is.
+func listScenarios(out io.Writer, chosen []scenario, others bool) {
+	for _, s := range chosen {
+		fmt.Fprintf(out, "%-14s %s\n", s.id(), s.says)
+	}
+	if others {
+		fmt.Fprintln(out, "only when named:")
+		listScenarios(out, more, false)
+	}
+}
+
+// bySetup returns all scenarios, those of a set-up in a row.
+func bySetup() []scenario {
+	order := func(s scenario) int {
+		return slices.IndexFunc(setups, func(u *setup) bool { return u.name == s.setup })
+	}
+	all := slices.Concat(scenarios, more)
+	slices.SortStableFunc(all, func(a, b scenario) int { return cmp.Compare(order(a), order(b)) })
+	return all
 }
 
 // run runs the scenarios. It goes on after a missed bound, and after a failure in a new lab.

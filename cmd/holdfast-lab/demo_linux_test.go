@@ -96,7 +96,7 @@ func TestDemo(t *testing.T) {
 	keep := t.TempDir()
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), []string{
-		"demo", "--json", "--holdfast", self, "--keep", keep, "--run", "dr/stop", "--run", "nat/quiet",
+		"demo", "--json", "--holdfast", self, "--keep", keep, "--run", "dr/stop", "--run", "nat/quiet", "--run", "drsync/stop",
 	}, &stdout, &stderr)
 
 	var report struct {
@@ -117,6 +117,9 @@ func TestDemo(t *testing.T) {
 		"DR, adverts 1 s: planned stop of the master": "lb2",
 		"DR, adverts 1 s: planned fail-back":          "lb1",
 		"NAT, adverts 1 s: quiet":                     "lb1",
+		// A director that comes back takes over when it knows the connections, and not before.
+		"DR, connection sync: planned stop of the master": "lb2",
+		"DR, connection sync: planned fail-back":          "lb1",
 	} {
 		r, ok := last[title]
 		switch {
@@ -126,6 +129,8 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%s: %s", title, r.Failure)
 		case r.Requests < 100 || r.Lost > r.Requests/2 && !r.busy():
 			t.Errorf("%s: lost %d of %d requests: %v", title, r.Lost, r.Requests, r.Errors)
+		case r.Held != nil && (r.Held.Opened == 0 || r.Held.Survived < r.Held.Opened && !r.busy()):
+			t.Errorf("%s: of %d held connections %d survived: %v", title, r.Held.Opened, r.Held.Survived, r.Held.Errors)
 		case len(r.Servers) != 3 && !r.busy():
 			t.Errorf("%s: answers came from %v, want all three servers", title, r.Servers)
 		case strings.Join(r.Holders, " ") != holder:

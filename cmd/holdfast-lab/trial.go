@@ -25,6 +25,7 @@ const (
 	// Connections that are held through a trial with connection sync. The kernel gathers for up to 2 s what it tells the
 	// other director, so that younger ones are not known there.
 	heldConnections = 50
+	heldPace        = 50 * time.Millisecond // of the new ones beside them
 	heldLeadIn      = 4 * time.Second
 )
 
@@ -60,7 +61,7 @@ func (p *pair) measure(ctx context.Context, do func() error) (*outcome, error) {
 	var loadErr, watchErr, heldErr error
 	settled := leadIn
 	if p.sync {
-		settled = heldLeadIn
+		settled, load.Interval = heldLeadIn, heldPace
 		opened := make(chan struct{})
 		hold := drill.Hold{Target: load.Target, Count: heldConnections, ServerHeader: serverHeader, Within: p.client.Do}
 		wg.Go(func() {

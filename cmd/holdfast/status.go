@@ -79,6 +79,7 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 			problem(&b, fmt.Sprintf("%s contested for %s", c.Address, age(now, c.Since)), who+" ARP for it")
 		}
 	}
+	writeSync(&b, s.ConnectionSync)
 	for _, vs := range s.VirtualServers {
 		fmt.Fprintf(&b, "\nvirtual_server %s: %s, %s/%s, %s, %s\n", vs.Name, p.state(vs.State), vs.Address, vs.Protocol, vs.Scheduler, vs.Forward)
 		if vs.State == "up" && !vs.InTable {
@@ -99,6 +100,22 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 	}
 	writeLeaving(&b, s.Leaving, now)
 	return b.String()
+}
+
+// writeSync writes what is known of connection sync; nil: there is none.
+func writeSync(w io.Writer, c *director.ConnectionSyncStatus) {
+	if c == nil {
+		return
+	}
+	halves := strings.Join(c.Running, " and ")
+	switch {
+	case len(c.Running) == 0:
+		halves = "does not run"
+	case !c.Warm:
+		halves += ", warming up: does not take over from another master yet"
+	}
+	fmt.Fprintf(w, "\nconnection_sync on %s, id %d, follows virtual_router %s: %s\n", c.Interface, c.ID, c.VirtualRouter, halves)
+	problem(w, "sync daemons", c.Error)
 }
 
 // writeLeaving writes the real servers that are not in the configuration any more.

@@ -162,7 +162,7 @@ func (d *Director) reloadSync(old *configs.Config) {
 // syncTransition follows the role of the virtual router. A director that stops leaves the daemons to the kernel: what they
 // have gathered still goes out.
 func (d *Director) syncTransition(t vrrp.Transition) {
-	if t.Router == d.cfg.ConnectionSync.VirtualRouter && !d.stopping {
+	if t.Router == d.cfg.ConnectionSync.VirtualRouter {
 		d.sync.connSync = d.sync.follow(time.Now(), t.To == vrrp.Master)
 		d.followSync(time.Now())
 	}
@@ -171,6 +171,9 @@ func (d *Director) syncTransition(t vrrp.Transition) {
 // syncReported takes what the reconciler knows of the daemons.
 func (d *Director) syncReported(r ipvs.Report) {
 	now := time.Now()
+	if d.stopping {
+		return
+	}
 	if syncing(d.cfg) {
 		backup := daemons(d.cfg, []ipvs.SyncRole{ipvs.SyncBackup})[0]
 		d.sync.connSync = d.sync.running(now, slices.Contains(r.Sync, backup), r.Done[ipvs.StartSync] > 0)
@@ -184,6 +187,9 @@ func (d *Director) syncReported(r ipvs.Report) {
 // followSync does what the role and the time ask for, and notes when to do so again.
 func (d *Director) followSync(now time.Time) {
 	d.sync.deadline = time.Time{}
+	if d.stopping {
+		return // the daemons stay as they are
+	}
 	var want []ipvs.SyncDaemon
 	cold := false
 	if syncing(d.cfg) {

@@ -153,6 +153,15 @@ func TestConnectionSync(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.syncRuns(ipvs.SyncMaster)
+
+	s.write(1, syncBlock)
+	s.edit(`name           = "lb1"`, "name           = \"lb1\"\n  on_exit = \"clear\"")
+	_, stop = s.run()
+	s.syncRuns(ipvs.SyncMaster, ipvs.SyncBackup)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.syncRuns()
 }
 
 // A director that comes back holds its preemption, and a reload that changes the daemons begins the warm-up anew.

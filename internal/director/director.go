@@ -286,7 +286,7 @@ const clearMost = 5 * time.Second
 
 // clear deletes our services: nobody sends anything here any more.
 func (d *Director) clear() {
-	d.want = nil
+	d.want, d.sync.want = nil, nil
 	d.goal = d.table.Set(d.newGoal())
 	timeout := time.NewTimer(clearMost)
 	defer timeout.Stop()
@@ -299,6 +299,7 @@ func (d *Director) clear() {
 			return
 		}
 	}
+	d.sync.ours = d.sync.ours && (d.unusable != nil || d.report.SyncErr != nil)
 }
 
 // takeAll handles everything that has come in. What is tracked decides nothing but an election, which is told first; what
