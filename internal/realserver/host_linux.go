@@ -4,6 +4,7 @@ package realserver
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -196,7 +197,7 @@ func (k *Kernel) Apply(c Change) error {
 	case AddPort:
 		return k.addPort(c.Port)
 	case DeletePort:
-		return k.handle.FouDel(fou(c.Port))
+		return k.handle.FouDel(netlink.Fou{Family: int(c.Port.family()), Port: int(c.Port.Number)})
 	case SetRoute, DeleteRoute:
 		return k.route(c)
 	}
@@ -251,24 +252,32 @@ func newLink(name string, l NewLink) netlink.Link {
 
 // addPort loads the module if need be: the kernel does not do it by itself for this one.
 func (k *Kernel) addPort(p Port) error {
-	err := k.handle.FouAdd(fou(p))
-	if !errors.Is(err, unix.ENOENT) {
+	family, err := k.handle.GenlFamilyGet(netlink.FOU_GENL_NAME)
+	if errors.Is(err, unix.ENOENT) {
+		ctx, cancel := context.WithTimeout(context.Background(), modprobeTimeout)
+		defer cancel()
+		if exec.CommandContext(ctx, "modprobe", "--", "fou").Run() == nil {
+			family, err = k.handle.GenlFamilyGet(netlink.FOU_GENL_NAME)
+		}
+	}
+	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), modprobeTimeout)
-	defer cancel()
-	if exec.CommandContext(ctx, "modprobe", "--", "fou").Run() != nil {
-		return err
-	}
-	return k.handle.FouAdd(fou(p))
+	// The library sends an inner protocol, too, 0 here, which newer kernels refuse (FOU_ATTR_IPPROTO in net/ipv4/fou_nl.c).
+	req := nl.NewNetlinkRequest(int(family.ID), unix.NLM_F_ACK)
+	req.AddData(&nl.Genlmsg{Command: netlink.FOU_CMD_ADD, Version: 1})
+	req.AddData(nl.NewRtAttr(netlink.FOU_ATTR_PORT, binary.BigEndian.AppendUint16(nil, p.Number)))
+	req.AddData(nl.NewRtAttr(netlink.FOU_ATTR_TYPE, []byte{netlink.FOU_ENCAP_GUE}))
+	req.AddData(nl.NewRtAttr(netlink.FOU_ATTR_AF, []byte{p.family()}))
+	_, err = req.Execute(unix.NETLINK_GENERIC, 0)
+	return err
 }
 
-func fou(p Port) netlink.Fou {
-	f := netlink.Fou{Family: unix.AF_INET, Port: int(p.Number), EncapType: netlink.FOU_ENCAP_GUE}
+func (p Port) family() byte {
 	if p.V6 {
-		f.Family = unix.AF_INET6
+		return unix.AF_INET6
 	}
-	return f
+	return unix.AF_INET
 }
 
 func (k *Kernel) route(c Change) error {

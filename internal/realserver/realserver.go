@@ -178,7 +178,11 @@ func (m *memory) apply(c Change) error {
 	m.state.Changes = slices.DeleteFunc(m.state.Changes, func(o Change) bool { return o.identity() == c.identity() })
 	m.state.Changes = append(m.state.Changes, c)
 	if err := m.state.write(m.path); err != nil {
-		return advise(c, fmt.Errorf("remember what was there in %s: %w", m.path, err))
+		m.state.Changes = before
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w: run it as root", err)
+		}
+		return fmt.Errorf("remember what was there, before it is changed: %w", err)
 	}
 	if err := m.host.Apply(c); err != nil {
 		m.state.Changes = before
