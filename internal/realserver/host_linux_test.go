@@ -38,16 +38,22 @@ func do(t *testing.T, h *netlab.Host, f func(k *Kernel) error) {
 	}
 }
 
-// everything is all that a setup could change, as the tools show it.
-func everything(t *testing.T, h *netlab.Host) string {
+// everything is all that a setup could change, as the tools show it once IPv6 addresses are settled.
+func everything(t *testing.T, h *netlab.Host) (all string) {
 	t.Helper()
 	const script = `ip -d -o link show; ip -o address show; ip route show table all; ip -6 route show table all; ip rule
 		cd /proc/sys/net && grep -r . ipv4/conf/*/arp_* ipv4/conf/*/rp_filter ipv6/conf/*/disable_ipv6`
-	out, err := h.Command(t.Context(), "sh", "-c", script).Output()
-	if err != nil {
+	if err := netlab.Poll(10*time.Second, func() error {
+		if out, err := h.Command(t.Context(), "ip", "address", "show", "tentative").Output(); err != nil || len(out) > 0 {
+			return fmt.Errorf("tentative: %s, %v", out, err)
+		}
+		out, err := h.Command(t.Context(), "sh", "-c", script).Output()
+		all = string(out)
+		return err
+	}); err != nil {
 		t.Fatal(err)
 	}
-	return strings.ReplaceAll(string(out), " tentative", "") // which passes
+	return all
 }
 
 // set sets a host up, verifies it, and returns what takes it down again and holds all against what was there before.
