@@ -254,9 +254,12 @@ func TestSysctls(t *testing.T) {
 	_, stop = s.run()
 	s.ready()
 	s.edit(`name           = "lb1"`, "name           = \"lb1\"\n  manage_sysctls = false")
+	s.add("log { level = \"debug\" }")
 	s.reload()
 	value(forward, "0")
 	value(sloppy, "7")
+	s.logged("sysctl=net.ipv4.ip_forward")
+	s.logged("sysctl is not as needed")
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}

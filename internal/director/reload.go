@@ -107,6 +107,7 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 	d.applyRouters()
 	d.reloadSync(old)
 	d.applySysctls()
+	d.reportSysctls()
 	d.applyChecks()
 	d.pruneOverrides()
 	d.decide(time.Now())

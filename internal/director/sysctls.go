@@ -3,6 +3,8 @@
 package director
 
 import (
+	"context"
+	"log/slog"
 	"slices"
 
 	"github.com/holdfast-lb/holdfast/configs"
@@ -27,6 +29,7 @@ func (d *Director) beginSysctls() {
 	}
 	keeper := sysctl.NewKeeper(d.log, d.o.Sysctls, d.loans)
 	keeper.Apply(neededSysctls(d.cfg))
+	d.reportSysctls()
 	d.loans = keeper.Loans()
 	d.sysctls = sysctls{make(chan []sysctl.Setting, 1), make(chan struct{})}
 	told := d.loans
@@ -48,6 +51,16 @@ func neededSysctls(cfg *configs.Config) []sysctl.Setting {
 		return nil
 	}
 	return sysctl.Needed(cfg)
+}
+
+// reportSysctls says what the kernel has otherwise than the configuration needs, where it is not for us to set.
+func (d *Director) reportSysctls() {
+	if d.o.Sysctls == "" || d.cfg.Director.ManageSysctls || !d.log.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	for _, s := range sysctl.Missing(d.o.Sysctls, sysctl.Needed(d.cfg)) {
+		d.log.Debug("sysctl is not as needed", "sysctl", s.Name(), "value", s.Value, "reason", s.Reason)
+	}
 }
 
 // applySysctls has everything set that is needed and missing: a module or a link may have come since the last time.

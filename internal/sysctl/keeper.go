@@ -127,16 +127,9 @@ func (k *Keeper) check(path string) {
 
 // set makes one setting, unless the kernel has it so already.
 func (k *Keeper) set(s Setting) error {
-	is, err := k.files.read(s.Path)
-	if err != nil {
+	is, met, err := k.files.look(s)
+	if err != nil || met {
 		return err
-	}
-	larger := ""
-	if s.Larger != "" {
-		larger, _ = k.files.read(s.Larger)
-	}
-	if s.Met(is, larger) {
-		return nil
 	}
 	if err := k.files.write(s.Path, s.Value); err != nil {
 		return err
@@ -180,6 +173,27 @@ func todo(s Setting, err error) string {
 		return "they appear with the link " + link(s.Path)
 	}
 	return "set them with sysctl -w where /proc/sys can be written, on the host of a container for one"
+}
+
+// Missing returns those of the settings that the kernel does not have below root, or does not show at all.
+func Missing(root string, want []Setting) []Setting {
+	f := files{root: root}
+	return slices.DeleteFunc(slices.Clone(want), func(s Setting) bool {
+		_, met, err := f.look(s)
+		return err == nil && met
+	})
+}
+
+// look returns the value of a parameter, and whether it does.
+func (f files) look(s Setting) (is string, met bool, err error) {
+	if is, err = f.read(s.Path); err != nil {
+		return "", false, err
+	}
+	larger := ""
+	if s.Larger != "" {
+		larger, _ = f.read(s.Larger)
+	}
+	return is, s.Met(is, larger), nil
 }
 
 // Restore puts everything back that nobody has changed since.

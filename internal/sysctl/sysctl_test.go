@@ -201,6 +201,13 @@ func TestNothingToSet(t *testing.T) {
 	} {
 		tr := newTree(t, map[string]string{rpFilter.Path: tt.own, rpFilter.Larger: tt.all})
 		k := tr.keeper(Loans{})
+		want := []Setting{threshold} // it does not exist
+		if tt.own != tt.want {
+			want = append(want, rpFilter)
+		}
+		if missing := Missing(tr.root, []Setting{threshold, rpFilter}); !slices.Equal(missing, want) {
+			t.Errorf("%+v: missing %v, want %v", tt, missing, want)
+		}
 		k.Apply([]Setting{rpFilter})
 		tr.is(rpFilter.Path, tt.want)
 		k.Restore()
