@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// hold opens a connection of a client that it keeps, to the server of that number.
+func (n *node) hold(server int) (c net.Conn, ask func() error) {
+	n.t.Helper()
+	n.eventually("a connection to keep", func() error {
+		before := n.hits[server].Load()
+		conn, err := n.client.Dial(n.t.Context(), "tcp", vip+":80")
+		if err != nil {
+			return err
+		}
+		r := bufio.NewReader(conn)
+		c, ask = conn, func() error {
+			_ = conn.SetDeadline(time.Now().Add(settling))
+			if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				return err
+			}
+			resp, err := http.ReadResponse(r, nil)
+			if err != nil {
+				return err
+			}
+			return resp.Body.Close()
+		}
+		if err := ask(); err != nil {
+			return err
+		}
+		if n.hits[server].Load() == before {
+			_ = conn.Close()
+			return errors.New("it went to the other one")
+		}
+		return nil
+	})
+	n.t.Cleanup(func() { _ = c.Close() })
+	return c, ask
+}
+
+// runs runs a command of holdfast and returns what it prints and its exit code.
+func (n *node) runs(args ...string) (string, int) {
+	n.t.Helper()
+	out, err := n.command(args...).CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		n.t.Fatal(err)
+	}
+	if exit != nil {
+		return string(out), exit.ExitCode()
+	}
+	return string(out), 0
+}
+
+// TestDrainKeepsConnections: a drained server gets no new connection and keeps those that it has, over a restart and whether
+// it is drained by command or leaves the configuration, until the time is over.
+func TestDrainKeepsConnections(t *testing.T) {
+	n := newNode(t)
+	n.start()
+	n.serving()
+	_, ask := n.hold(0)
+	if out, code := n.runs("drain", "web/web1", "--timeout", "10m"); code != 0 || !strings.HasPrefix(out, "web/web1: draining, ") {
+		t.Fatalf("drain: %d, %s", code, out)
+	}
+	drained := strings.Replace(wantTable, "10.1.0.21:80 -m -w 1", "10.1.0.21:80 -m -w 0", 1)
+	table := func(want string) {
+		t.Helper()
+		n.eventually("the table", func() error {
+			if got := n.ipvsadm("-Sn"); got != want {
+				return fmt.Errorf("table:\n%swant:\n%s", got, want)
+			}
+			return nil
+		})
+	}
+	table(drained)
+	asks := func(when string) {
+		t.Helper()
+		if err := ask(); err != nil {
+			t.Fatalf("%s: the connection does not go on: %v", when, err)
+		}
+		before := n.hits[0].Load()
+		for range 5 {
+			if err := n.get(); err != nil {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+		if hits := n.hits[0].Load() - before; hits > 0 {
+			t.Errorf("%s: %d new connections to the drained server", when, hits)
+		}
+	}
+	asks("drained")
+	if out, code := n.runs("connections", "--server", "web/web1"); code != 0 || strings.Count(out, "\n") != 3 || !strings.Contains(out, "ESTABLISHED") {
+		t.Errorf("connections: %d, %s", code, out)
+	}
+	n.kill()
+	n.start()
+	n.eventually("restart", func() error {
+		_, err := n.command("status").Output()
+		return err
+	})
+	table(drained)
+	asks("after a restart")
+	if out, code := n.runs("plan"); code != 0 || !strings.Contains(out, "# web/web1 10.1.0.21:80: drained (command) for at most ") {
+		t.Errorf("plan: %d, %s", code, out)
+	}
+	if out, code := n.runs("drain", "web/web1", "--timeout", "1s", "--wait"); code != 0 || !strings.HasPrefix(out, "web/web1: maintenance, ") {
+		t.Errorf("drain --wait: %d, %s", code, out)
+	}
+	table(strings.Replace(wantTable, "-a -t 10.0.0.100:80 -r 10.1.0.21:80 -m -w 1\n", "", 1))
+	if out, code := n.runs("undrain", "web/web1"); code != 0 {
+		t.Errorf("undrain: %d, %s", code, out)
+	}
+	table(wantTable)
+
+	_, ask = n.hold(0)
+	text, err := os.ReadFile(n.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	without := strings.Replace(string(text), "real_server \"web1\" {\n    address = \"10.1.0.21\"\n    weight  = 1\n  }", "", 1)
+	if err := os.WriteFile(n.config, []byte(without), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, code := n.runs("plan"); code != exitChanges || !strings.Contains(out, "ipvsadm -e -t 10.0.0.100:80 -r 10.1.0.21:80 -m -w 0\n") {
+		t.Errorf("plan: %d, %s", code, out)
+	}
+	if out, code := n.runs("reload"); code != 0 {
+		t.Errorf("reload: %d, %s", code, out)
+	}
+	table(drained)
+	asks("out of the configuration")
+}
