@@ -81,7 +81,7 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 	}
 	writeSync(&b, s.ConnectionSync)
 	for _, vs := range s.VirtualServers {
-		fmt.Fprintf(&b, "\nvirtual_server %s: %s, %s/%s, %s, %s\n", vs.Name, p.state(vs.State), vs.Address, vs.Protocol, vs.Scheduler, vs.Forward)
+		fmt.Fprintf(&b, "\nvirtual_server %s: %s, %s, %s, %s\n", vs.Name, p.state(vs.State), vs.Place(), vs.Scheduler, vs.Forward)
 		if vs.State == "up" && !vs.InTable {
 			fmt.Fprintf(&b, "  in the table only while virtual_router %s serves its addresses\n", vs.Active)
 		}

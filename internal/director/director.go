@@ -232,21 +232,9 @@ func (d *Director) loop(ctx context.Context) {
 		select {
 		case <-done:
 			done = nil
-			d.keeps = d.cfg.Director.OnExit == configs.Keep && errors.Is(context.Cause(ctx), context.Canceled)
-			d.stop(stopped)
+			d.stop(context.Cause(ctx), stopped)
 		case <-stopped:
-			d.ended = !d.keeps
-			for _, r := range d.routers {
-				d.ended = d.ended && r.instance.Status().HostError == "" // else something may be left
-			}
-			d.takeAll()
-			if d.cfg.Director.OnExit == configs.Clear {
-				d.clear()
-			}
-			d.tellRest(time.Now())
-			d.endSysctls()
-			d.save()
-			d.publish()
+			d.end()
 			return
 		case <-d.inbox.wake:
 			d.takeAll()
@@ -262,44 +250,6 @@ func (d *Director) loop(ctx context.Context) {
 		timer.Reset(d.due(time.Now()))
 		d.publish()
 	}
-}
-
-// stop makes every virtual router hand over, or leave all as it is, and closes stopped when the last one has.
-func (d *Director) stop(stopped chan<- struct{}) {
-	d.stopping = true
-	d.log.Info("stopping", "on_exit", d.cfg.Director.OnExit.String())
-	var how error
-	if d.keeps {
-		how = vrrp.ErrKeep
-	}
-	for _, r := range d.routers {
-		r.stop(how)
-	}
-	go func() {
-		d.running.Wait()
-		close(stopped)
-	}()
-}
-
-// clearMost bounds how long a stop waits for the table.
-const clearMost = 5 * time.Second
-
-// clear deletes our services: nobody sends anything here any more.
-func (d *Director) clear() {
-	d.want, d.sync.want = nil, nil
-	d.goal = d.table.Set(d.newGoal())
-	timeout := time.NewTimer(clearMost)
-	defer timeout.Stop()
-	for d.unusable == nil && (d.report.Goal != d.goal || d.report.Err != nil) {
-		select {
-		case <-d.inbox.wake:
-			d.takeAll()
-		case <-timeout.C:
-			d.log.Warn("services not deleted from the ipvs table", "err", d.report.Err)
-			return
-		}
-	}
-	d.sync.ours = d.sync.ours && (d.unusable != nil || d.report.SyncErr != nil)
 }
 
 // takeAll handles everything that has come in. What is tracked decides nothing but an election, which is told first; what

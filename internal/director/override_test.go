@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/ipvs"
 )
 
@@ -417,4 +418,17 @@ func TestTimeoutsChangeInAReload(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestPlaceOfAService(t *testing.T) {
+	for want, key := range map[string]ipvs.Key{
+		"10.0.0.100:80/tcp":       {Address: netip.MustParseAddr("10.0.0.100"), Port: 80, Protocol: ipvs.TCP},
+		"[2001:db8::1]:5060/sctp": {Address: netip.MustParseAddr("2001:db8::1"), Port: 5060, Protocol: ipvs.SCTP},
+		"fwmark 7":                ipvs.MarkKey(7, false),
+		"fwmark 7, ipv6":          ipvs.MarkKey(7, true),
+	} {
+		if got := serviceStatus(configs.VirtualServer{Key: key}, decisions{}, nil, nil).Place(); got != want {
+			t.Errorf("%v: got %s, want %s", key, got, want)
+		}
+	}
 }

@@ -4,6 +4,7 @@ package director
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -18,7 +19,8 @@ import (
 type VirtualServerStatus struct {
 	Name           string             `json:"name"`
 	Address        netip.AddrPort     `json:"address"`
-	Protocol       string             `json:"protocol"`
+	Protocol       string             `json:"protocol"`         // empty: of any packet with the mark
+	Fwmark         uint32             `json:"fwmark,omitempty"` // instead of an address; that is the unspecified one of its family
 	Scheduler      string             `json:"scheduler"`
 	Forward        string             `json:"forward"`
 	State          string             `json:"state"`
@@ -33,6 +35,17 @@ type VirtualServerStatus struct {
 	InTable        bool               `json:"in_table"`        // should be
 	DrainSeconds   float64            `json:"drain_timeout_seconds"`
 	RealServers    []RealServerStatus `json:"real_servers"`
+}
+
+// Place is where clients find the service: ADDR:PORT/PROTOCOL, or its mark.
+func (s VirtualServerStatus) Place() string {
+	switch {
+	case s.Fwmark == 0:
+		return s.Address.String() + "/" + s.Protocol
+	case s.Address.Addr().Is6():
+		return fmt.Sprintf("fwmark %d, ipv6", s.Fwmark)
+	}
+	return fmt.Sprintf("fwmark %d", s.Fwmark)
 }
 
 // QuorumStatus is the weight that a service needs to be up, and the one that it has. Both are of configured weights.
@@ -150,6 +163,9 @@ func serviceStatus(
 		},
 		Active: cmp.Or(vs.Active, "always"), InTable: is.present, DrainSeconds: vs.DrainTimeout.Seconds(),
 		RealServers: []RealServerStatus{},
+	}
+	if out.Fwmark = vs.Key.Mark; out.Fwmark != 0 {
+		out.Protocol = ""
 	}
 	if vs.Sorry.Address.IsValid() {
 		out.SorryServer = vs.Sorry.Address.String()
