@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -52,6 +53,12 @@ var subjects = []subject{
 	}},
 	{name: "checks-kernel-5000", title: "5,000 TCP checks each 5 s", asked: true, measure: func(ctx context.Context, b *bench) ([]figure, error) {
 		return b.checksKernel(ctx, fleet{5000, 5 * time.Second})
+	}},
+	{name: "table", title: "50 services with 5,000 real servers, unchecked", asked: true, measure: func(ctx context.Context, b *bench) ([]figure, error) {
+		return b.table(ctx, grid{50, 100})
+	}},
+	{name: "table-40000", title: "2,000 services with 40,000 real servers, unchecked", asked: true, measure: func(ctx context.Context, b *bench) ([]figure, error) {
+		return b.table(ctx, grid{2000, 20})
 	}},
 }
 
@@ -159,11 +166,13 @@ func (s subject) report(out io.Writer, all []contender, results map[string][]fig
 		fmt.Fprintf(out, "| %s | %s |", f.name, show(ours, f.unit))
 		if len(all) == 2 {
 			theirs := median(results[all[1].name], f.name)
-			ratio := "–"
-			if theirs != 0 {
+			value, ratio := show(theirs, f.unit), "–"
+			if math.IsNaN(theirs) {
+				value = "–" // it does not tell
+			} else if theirs != 0 {
 				ratio = fmt.Sprintf("%.2f", ours/theirs)
 			}
-			fmt.Fprintf(out, " %s | %s |", show(theirs, f.unit), ratio)
+			fmt.Fprintf(out, " %s | %s |", value, ratio)
 		}
 		fmt.Fprintln(out)
 	}
@@ -180,6 +189,9 @@ func median(all []figure, name string) float64 {
 		if f.name == name {
 			values = append(values, f.value)
 		}
+	}
+	if len(values) == 0 {
+		return math.NaN()
 	}
 	slices.Sort(values)
 	return values[len(values)/2]

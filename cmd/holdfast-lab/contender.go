@@ -23,6 +23,7 @@ type contender struct {
 	name   string
 	config func(dir string, routers []benchRouter, priority int, interval time.Duration) string
 	fleet  func(dir string, f fleet, weight int) string // the configuration of checks instead
+	grid   func(dir string, g grid, weight int) string  // the configuration of a table without checks
 	args   func(dir string, checks bool) []string
 }
 
@@ -40,10 +41,10 @@ func (r benchRouter) all() []netip.Addr {
 // contenders are holdfast and keepalived, with the same work and their defaults for all else.
 func contenders(holdfast string) []contender {
 	return []contender{
-		{"holdfast", holdfastConfig, holdfastFleet, func(dir string, _ bool) []string {
+		{"holdfast", holdfastConfig, holdfastFleet, holdfastGrid, func(dir string, _ bool) []string {
 			return []string{holdfast, "run", "-c", filepath.Join(dir, "config")}
 		}},
-		{"keepalived", keepalivedConfig, keepalivedFleet, func(dir string, checks bool) []string {
+		{"keepalived", keepalivedConfig, keepalivedFleet, keepalivedGrid, func(dir string, checks bool) []string {
 			only := "-P"
 			if checks {
 				only = "-C"
