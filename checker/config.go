@@ -139,6 +139,8 @@ type Check struct {
 	Key    Key
 	Config Config
 	Start  Verdict
+	// Relapses of an earlier Set, with Start Down: it has to pass so much longer than Rise to come up, see Tally.
+	Relapses int
 }
 
 // StatusSet is a set of HTTP status codes from 100 to 599.
@@ -165,6 +167,8 @@ type Change struct {
 	Detail  string // for a person: "503 Service Unavailable (3 in a row)"
 	Weight  Weight // of the newest result, with Config.DynamicWeight; a change of it alone is a Change, too
 	At      time.Time
+	// Relapses, of Down: how often in a row it came so soon after Up that the check flaps.
+	Relapses int
 }
 
 // Weight is a weight that a check has set; its zero value: none.

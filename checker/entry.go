@@ -43,6 +43,7 @@ type member struct {
 	counts   Counts
 	weight   Weight
 	first    bool // FirstRound waits for it
+	unsaid   bool // it is down from its start, and nobody knows why
 }
 
 // outcome is how one run ended.
@@ -82,12 +83,15 @@ func (m *member) record(o outcome, now, took time.Duration) (change Change, chan
 	}
 	if turned {
 		m.since = o.end
-	} else if !weighed || m.tally.Verdict != Up {
+	}
+	says := m.unsaid && o.res.Err != nil
+	m.unsaid = m.unsaid && !says && !turned
+	if !turned && !says && (!weighed || m.tally.Verdict != Up) {
 		return Change{}, false
 	}
 	return Change{
 		Key: m.key, Target: m.entry.target, Verdict: m.tally.Verdict, Reason: m.reason, Detail: m.describe(now),
-		Weight: m.weight, At: o.end,
+		Weight: m.weight, At: o.end, Relapses: int(m.tally.relapse),
 	}, true
 }
 

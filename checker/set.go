@@ -185,6 +185,8 @@ func (s *Set) add(c Check, j job, old *member, now time.Time) *member {
 	if old != nil && old.entry.target == j.target && old.tally.Verdict != Unknown {
 		m.tally.Verdict, m.since = old.tally.Verdict, old.since
 		m.weight = old.weight
+	} else if c.Start == Down {
+		m.unsaid, m.tally.relapse = true, uint8(min(max(c.Relapses, 0), maxRelapse))
 	}
 	m.tally.changed = now.Sub(s.base)
 	if !s.applied {

@@ -187,6 +187,27 @@ func TestSetStart(t *testing.T) {
 	})
 }
 
+// Why a check that begins as failed fails is told once, and one that has flapped before goes on with what it has to pass.
+func TestSetStartDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := web("a")
+		c.Config.Interval, c.Config.Retry, c.Start, c.Relapses = time.Second, time.Second, Down, 1
+		var relapses []int
+		s, f := start(t, Options{OnChange: func(c Change) { relapses = append(relapses, c.Relapses) }}, c)
+		f.says(errRefused)
+		time.Sleep(3 * time.Second)
+		f.wantChanges(t, "1s a down connection refused connect, flapping: needs 4 passes") // the first run passes
+		if len(relapses) != 1 || relapses[0] != 1 {
+			t.Errorf("relapses %v, want 1", relapses)
+		}
+		f.says(nil)
+		time.Sleep(5 * time.Second)
+		if st := s.Snapshot()[0]; st.Verdict != Up || st.Run != 4 && st.Run != 5 {
+			t.Errorf("got %s after %d passes, want up after 4", st.Verdict, st.Run)
+		}
+	})
+}
+
 // The promise: out no later than fall × interval + timeout after the failure, back after rise × interval + timeout, when
 // the retry is the interval, wherever in the interval the failure falls and however long the server takes to fail.
 func TestSetPromise(t *testing.T) {

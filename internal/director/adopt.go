@@ -70,7 +70,8 @@ func (d *Director) readTable(ctx context.Context) []ipvs.Service {
 }
 
 // leftBehind are the decisions that an earlier run has left in the kernel's table: servers that get traffic there, or would
-// if they had a weight, and with which weight. What the policy needs to know of the last run beside that is in its state.
+// if they had a weight, and with which weight. What the policy needs to know of the last run beside that is in its state:
+// in a panic those that are down are in the table, too.
 func leftBehind(now time.Time, cfg *configs.Config, table []ipvs.Service, last State) decisions {
 	weights := make(map[serverID]uint32)
 	there := make(map[ipvs.Key]bool)
@@ -80,56 +81,98 @@ func leftBehind(now time.Time, cfg *configs.Config, table []ipvs.Service, last S
 			weights[serverID{s.Key, d.Address}] = d.Weight
 		}
 	}
-	overrides, running := last.overrides(), last.drains(now)
+	overrides, running, health := last.overrides(), last.drains(now), last.lastHealth(now)
 	left := decisions{
 		servers: make(map[serverID]server), services: make(map[ipvs.Key]service), leaving: leftLeavers(now, cfg, table, last),
 	}
 	for _, vs := range cfg.VirtualServers {
-		var up uint64
+		of, up := health.services[vs.Key], uint64(0)
 		for _, rs := range vs.RealServers {
 			id := serverID{vs.Key, rs.Address}
-			weight, there := weights[id]
-			if !there {
-				continue
-			}
-			dynamic := slices.ContainsFunc(rs.Checks, func(c checker.Check) bool { return c.Config.DynamicWeight })
-			is := server{verdict: checker.Up, since: now, present: true, forced: overrides[object{vs.Name, rs.Name}].weight}
 			run, drains := running[id]
+			weight, there := weights[id]
+			is, down := health.servers[id]
+			// The table is changed before the state is written.
+			if down = down && (!there || drains || of.panic || weight == 0 && vs.Inhibit); !down {
+				is = server{verdict: checker.Up, since: now}
+			}
+			is.forced = overrides[object{vs.Name, rs.Name}].weight
 			switch {
-			case drains:
-				is.verdict, is.drain = checker.Unknown, drain{cause: byOperator, since: run.since, until: run.until}
-			case weight == 0 && is.configured(rs) > 0 && (!dynamic || is.forced.Set || vs.Inhibit):
-				is.verdict, is.holds = checker.Unknown, true
-			case dynamic && !is.forced.Set:
-				is.dynamic, is.kept = checker.Weight{Set: true, Value: weight}, true
-			default:
-				is.ramp = rampAt(now, vs.SlowStart, weight, is.configured(rs))
+			case there:
+				is = is.left(now, vs, rs, weight, drains, run.drain)
+			case !down:
+				continue
 			}
 			left.servers[id] = is
 			if is.verdict == checker.Up && is.whole(rs) > 0 {
 				up += uint64(is.configured(rs))
 			}
 		}
-		switch _, sorry := weights[serverID{vs.Key, vs.Sorry.Address}]; {
-		case sorry:
-			left.services[vs.Key] = service{verdict: checker.Down, since: now, present: true}
-		case up >= quorum(vs, checker.Up):
-			left.services[vs.Key] = service{verdict: checker.Up, since: now, present: true}
-		case there[vs.Key]:
-			left.services[vs.Key] = service{present: true}
-		}
+		_, sorry := weights[serverID{vs.Key, vs.Sorry.Address}]
+		left.services[vs.Key] = leftService(now, vs, of, there[vs.Key], sorry, up)
 	}
 	return left
 }
 
-// checks returns every check of the configuration. One of a server that is up, or is to start as such, begins as passed.
+// left adds to the verdict on a server what its weight in the table says.
+func (s server) left(now time.Time, vs configs.VirtualServer, rs configs.RealServer, weight uint32, drains bool, run drain) server {
+	s.present = true
+	dynamic := slices.ContainsFunc(rs.Checks, func(c checker.Check) bool { return c.Config.DynamicWeight })
+	open := func() {
+		if s.verdict == checker.Up {
+			s.verdict = checker.Unknown
+		}
+	}
+	switch {
+	case drains:
+		open()
+		s.drain = drain{cause: byOperator, since: run.since, until: run.until}
+	case weight == 0 && s.configured(rs) > 0 && (!dynamic || s.forced.Set || vs.Inhibit):
+		open()
+		s.holds = s.verdict == checker.Unknown
+	case dynamic && !s.forced.Set:
+		s.dynamic, s.kept = checker.Weight{Set: true, Value: weight}, true
+	case s.verdict == checker.Up:
+		s.ramp = rampAt(now, vs.SlowStart, weight, s.configured(rs))
+	}
+	return s
+}
+
+// leftService is what was decided about a service that the state file knows as was. It is there in the table, the sorry
+// server, too, and servers that are up have so much weight.
+func leftService(now time.Time, vs configs.VirtualServer, was service, there, sorry bool, up uint64) service {
+	is := was
+	if there && !sorry && !was.panic && vs.Sorry.Address.IsValid() {
+		is = service{} // the table is newer
+	}
+	is.present = there
+	switch {
+	case is.verdict == checker.Down:
+	case sorry:
+		is.verdict = checker.Down
+	case up >= quorum(vs, checker.Up):
+		is.verdict = checker.Up
+	default:
+		return is
+	}
+	if is.since.IsZero() {
+		is.since = now
+	}
+	return is
+}
+
+// checks returns every check of the configuration. One of a server that is up, or is to start as such, begins as passed,
+// and one of a server that is down as failed.
 func checks(cfg *configs.Config, decided decisions) []checker.Check {
 	var all []checker.Check
 	for _, vs := range cfg.VirtualServers {
 		for _, rs := range vs.RealServers {
 			for _, c := range rs.Checks {
-				if was := decided.server(vs, rs); was.verdict == checker.Up || was.verdict == checker.Unknown && vs.StartUp {
+				switch was := decided.server(vs, rs); {
+				case was.verdict == checker.Up || was.verdict == checker.Unknown && vs.StartUp:
 					c.Start = checker.Up // it takes as many failures as ever to go; else the first pass brings it in
+				case was.verdict == checker.Down:
+					c.Start, c.Relapses = checker.Down, was.relapses
 				}
 				all = append(all, c)
 			}

@@ -50,7 +50,6 @@ func (d *Director) firstRoundDone(now time.Time) {
 	d.takeAll()
 	d.ready = true
 	d.log.Info("first round of checks done", "checks", len(d.targets))
-	d.decided = d.decided.settled()
 	d.decide(now)
 }
 
@@ -78,7 +77,7 @@ func (d *Director) decide(now time.Time) {
 
 // facts are what the policy goes by now.
 func (d *Director) facts() facts {
-	return facts{cfg: d.cfg, health: d.health, holding: d.holding, overrides: d.overrides, idle: d.drains.idle}
+	return facts{cfg: d.cfg, health: d.health, ready: d.ready, holding: d.holding, overrides: d.overrides, idle: d.drains.idle}
 }
 
 // tellChanges tells of what the next decisions change, or notes when to.
@@ -120,6 +119,8 @@ func (d *Director) applyChecks() {
 			health[c.Key] = change
 		case c.Start == checker.Up: // its passes will be no change
 			health[c.Key] = checker.Change{Key: c.Key, Verdict: checker.Up}
+		case c.Start == checker.Down: // its first failure says why
+			health[c.Key] = checker.Change{Key: c.Key, Verdict: checker.Down, Detail: "not passed since it was down", Relapses: c.Relapses}
 		}
 	}
 	d.services.window, d.servers.window = windowOf(all), windowOf(all)

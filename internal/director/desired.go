@@ -25,6 +25,8 @@ type server struct {
 	verdict checker.Verdict // of its checks
 	since   time.Time       // of the verdict
 	reason  string          // why it is not up
+	// relapses of the check that has failed: how often it went down again soon.
+	relapses int
 
 	forced  checker.Weight // that an operator has set, instead of the configured one and of what its checks ask for
 	dynamic checker.Weight // the smallest that its checks ask for
@@ -60,6 +62,7 @@ type decisions struct {
 type facts struct {
 	cfg       *configs.Config
 	health    map[checker.Key]checker.Change
+	ready     bool            // every check has run
 	holding   map[string]bool // whether a virtual router holds its addresses; one that is missing has not said yet
 	overrides map[object]override
 	idle      map[serverID]bool // of those that get no new connections: they have none any more
@@ -148,7 +151,7 @@ func decide(now time.Time, vs configs.VirtualServer, rs configs.RealServer, f fa
 	for _, c := range rs.Checks {
 		change := f.health[c.Key]
 		if change.Verdict == checker.Down {
-			is.verdict, is.reason = checker.Down, describe(c, change)
+			is.verdict, is.reason, is.relapses = checker.Down, describe(c, change), change.Relapses
 			break
 		}
 		if change.Verdict == checker.Unknown {
@@ -158,14 +161,14 @@ func decide(now time.Time, vs configs.VirtualServer, rs configs.RealServer, f fa
 	if is.verdict == checker.Unknown {
 		switch {
 		case was.verdict != checker.Unknown:
-			is.verdict, is.reason = was.verdict, was.reason
+			is.verdict, is.reason, is.relapses = was.verdict, was.reason, was.relapses
 		case vs.StartUp:
 			is.verdict, is.reason = checker.Up, ""
 		}
 	}
 	is.since = since(now, was.verdict, is.verdict, was.since)
 	is.holds = was.holds && is.verdict == checker.Unknown
-	is.dynamic, is.kept = dynamicWeight(rs, f.health, was)
+	is.dynamic, is.kept = dynamicWeight(rs, f, was)
 	over := f.overrides[object{vs.Name, rs.Name}]
 	is.forced = over.weight
 	is.drain = drained(now, vs, rs, over, f.idle[serverID{vs.Key, rs.Address}], was)
@@ -173,6 +176,8 @@ func decide(now time.Time, vs configs.VirtualServer, rs configs.RealServer, f fa
 		switch {
 		case was.verdict == checker.Down || was.drain.cause != 0: // only one that comes back: a first start has nobody to spare it
 			is.ramp = now
+		case was.kept && !is.kept: // what the last run left was the weight that is asked for, or on the way there
+			is.ramp = rampAt(now, vs.SlowStart, was.dynamic.Value, is.whole(rs))
 		case was.verdict == checker.Up:
 			is.ramp = was.ramp
 		}

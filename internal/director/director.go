@@ -353,7 +353,7 @@ func (d *Director) save() {
 	}
 	s := newState(d.cfg, leaving, d.roles, d.ownedKeys())
 	s.Overrides, s.Drains = overrideStates(d.overrides), drainStates(d.decided.running())
-	s.ConnectionSync, s.Sysctls = d.sync.ours, d.loans
+	s.Health, s.ConnectionSync, s.Sysctls = d.decided.health(), d.sync.ours, d.loans
 	if d.ended {
 		s.VirtualRouters = []RouterState{} // from now on their addresses may be somebody else's
 	}

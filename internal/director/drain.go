@@ -353,7 +353,7 @@ func drainStates(running []drainRun) []DrainState {
 	for _, r := range running {
 		list = append(list, DrainState{
 			VirtualServer: r.name.service, RealServer: r.name.server, Service: newServiceKey(r.id.service), Address: r.id.address,
-			Since: r.since.Round(0).UTC(), Until: r.until.Round(0).UTC(), // as they are read again
+			Since: written(r.since), Until: written(r.until),
 		})
 	}
 	return list

@@ -36,7 +36,7 @@ type DrainNote struct {
 	Then           string  `json:"then"`            // the operation, as arguments of ipvsadm
 }
 
-// LaterServer is a real server that nothing is known of yet.
+// LaterServer is a real server that nothing is known of yet, or that was down in the last run.
 type LaterServer struct {
 	Service string `json:"service"`
 	Server  string `json:"server"`
@@ -52,8 +52,8 @@ type PolicyNote struct {
 // Changes reports whether anything would change now.
 func (p Plan) Changes() bool { return len(p.Operations)+len(p.Remove) > 0 }
 
-// MakePlan compares a configuration with the table and the addresses that there are. Servers in the table count as up, and
-// who holds the addresses of a virtual router as its master.
+// MakePlan compares a configuration with the table and the addresses that there are. Servers in the table count as up,
+// unless the state of the last run says otherwise, and who holds the addresses of a virtual router as its master.
 func MakePlan(cfg *configs.Config, have ipvs.State, last State, missing func([]vrrp.Address) []vrrp.Address) Plan {
 	p := Plan{
 		Operations: []string{}, Later: []LaterServer{}, Drains: []DrainNote{}, Policy: []PolicyNote{}, Remove: []AddressState{},
@@ -85,7 +85,7 @@ func MakePlan(cfg *configs.Config, have ipvs.State, last State, missing func([]v
 			p.Policy = append(p.Policy, PolicyNote{vs.Name, note})
 		}
 		for _, rs := range vs.RealServers {
-			if is := decided.server(vs, rs); is.verdict == checker.Unknown && is.drain.cause == 0 {
+			if is := decided.server(vs, rs); is.drain.cause == 0 && (is.verdict == checker.Unknown || is.verdict == checker.Down && !is.present) {
 				p.Later = append(p.Later, LaterServer{vs.Name, rs.Name, rs.Address.String()})
 			}
 		}

@@ -293,7 +293,7 @@ func TestRestartKeepsWhatTheTableSays(t *testing.T) {
 				t.Errorf("operations after a restart: %v", ops)
 			}
 			say(health, "a+ b+")
-			want, _, _ = desired(now.Add(10*time.Second), facts{cfg: cfg, health: health}, decided.settled())
+			want, _, _ = desired(now.Add(10*time.Second), facts{cfg: cfg, health: health, ready: true}, decided)
 			if got := table(want); got != tt.later {
 				t.Errorf("later %s, want %s", got, tt.later)
 			}

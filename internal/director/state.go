@@ -31,6 +31,8 @@ type State struct {
 	// What operators have said, and which drains are going on.
 	Overrides []OverrideState `json:"overrides,omitempty"`
 	Drains    []DrainState    `json:"drains,omitempty"`
+	// Health is of the virtual servers that were not well.
+	Health []HealthState `json:"health,omitempty"`
 	// ConnectionSync says that the sync daemons in the kernel are ours.
 	ConnectionSync bool `json:"connection_sync,omitempty"`
 	// Sysctls are parameters of the kernel that are to be put back.
@@ -152,6 +154,11 @@ func newState(cfg *configs.Config, leaving []vrrp.Config, roles map[string]vrrp.
 }
 
 func (s State) equal(o State) bool {
+	return s.equalBut(o) && slices.EqualFunc(s.Health, o.Health, HealthState.equal)
+}
+
+// equalBut compares all but health.
+func (s State) equalBut(o State) bool {
 	return slices.Equal(s.Services, o.Services) && slices.Equal(s.Drains, o.Drains) && reflect.DeepEqual(s.Overrides, o.Overrides) &&
 		s.ConnectionSync == o.ConnectionSync && sameLoans(s.Sysctls, o.Sysctls) && reflect.DeepEqual(s.VirtualRouters, o.VirtualRouters)
 }
@@ -264,12 +271,22 @@ func (s State) write(dir string) error {
 	return os.Rename(f.Name(), filepath.Join(dir, stateName))
 }
 
+// healthEvery is how long a state waits that differs from the one in the file in health alone: that changes much more often
+// than all else, and at worst a server comes back that the next run has to find out about anew.
+const healthEvery = time.Second
+
 // keepState writes the newest state that comes in until ctx ends, and what came in last. A full or read-only disk is
 // said once.
 func keepState(ctx context.Context, dir string, states <-chan State, log *slog.Logger) {
+	var (
+		newest, there State
+		wrote         time.Time
+		later         <-chan time.Time // when newest is to be written; nil: it is
+	)
 	failed := false
-	write := func(s State) {
-		err := s.write(dir)
+	write := func() {
+		later, wrote, there = nil, time.Now(), newest
+		err := newest.write(dir)
 		if err != nil && !failed {
 			log.Warn("state not saved: a restart would begin as if it were the first", "path", dir, "err", err)
 		}
@@ -277,13 +294,23 @@ func keepState(ctx context.Context, dir string, states <-chan State, log *slog.L
 	}
 	for {
 		select {
-		case s := <-states:
-			write(s)
+		case newest = <-states:
+			switch wait := time.Until(wrote.Add(healthEvery)); {
+			case wait <= 0 || failed || !newest.equalBut(there):
+				write()
+			case later == nil:
+				later = time.After(wait)
+			}
+		case <-later:
+			write()
 		case <-ctx.Done():
 			select {
-			case s := <-states:
-				write(s)
+			case newest = <-states:
+				write()
 			default:
+				if later != nil {
+					write()
+				}
 			}
 			return
 		}

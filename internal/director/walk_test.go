@@ -152,7 +152,7 @@ func TestDesiredWalkWithOrders(t *testing.T) {
 
 // leftBehindOf is what a restart knows after a crash.
 func leftBehindOf(now time.Time, s *scene, table []ipvs.Service, d decisions) decisions {
-	last := State{Overrides: overrideStates(s.f.overrides), Drains: drainStates(d.running())}
+	last := State{Overrides: overrideStates(s.f.overrides), Drains: drainStates(d.running()), Health: d.health()}
 	for _, svc := range table {
 		last.Services = append(last.Services, newServiceKey(svc.Key))
 	}
@@ -163,7 +163,7 @@ func leftBehindOf(now time.Time, s *scene, table []ipvs.Service, d decisions) de
 // for its successor is known by its name, which the table does not have.
 func settledFacts(s *scene, d decisions) bool {
 	for _, vs := range s.f.cfg.VirtualServers {
-		if d.services[vs.Key].verdict == checker.Unknown || d.services[vs.Key].panic {
+		if d.services[vs.Key].verdict == checker.Unknown {
 			return false
 		}
 		for _, rs := range vs.RealServers {

@@ -64,32 +64,19 @@ func (s server) whole(rs configs.RealServer) uint32 {
 	return s.configured(rs)
 }
 
-// dynamicWeight is the smallest weight that the checks ask for. What the last run has left counts until one does.
-func dynamicWeight(rs configs.RealServer, health map[checker.Key]checker.Change, was server) (w checker.Weight, kept bool) {
+// dynamicWeight is the smallest weight that the checks ask for. What the last run has left counts until one does, or every
+// check has run: then none wants one.
+func dynamicWeight(rs configs.RealServer, f facts, was server) (w checker.Weight, kept bool) {
 	for _, c := range rs.Checks {
-		if asked := health[c.Key].Weight; asked.Set && (!w.Set || asked.Value < w.Value) {
+		if asked := f.health[c.Key].Weight; asked.Set && (!w.Set || asked.Value < w.Value) {
 			w = asked
 		}
 	}
-	if !w.Set && was.kept {
+	if !w.Set && was.kept && !f.ready {
 		return was.dynamic, true
 	}
 	w.Value = min(w.Value, maxWeight)
 	return w, false
-}
-
-// settled are the decisions without the weights that the last run left: every check has run, and what did not ask for a
-// weight does not want one.
-func (d decisions) settled() decisions {
-	servers := make(map[serverID]server, len(d.servers))
-	for id, s := range d.servers {
-		if s.kept {
-			s.dynamic, s.kept = checker.Weight{}, false
-		}
-		servers[id] = s
-	}
-	d.servers = servers
-	return d
 }
 
 // steps is in how many steps a weight is raised from 1.
