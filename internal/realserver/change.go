@@ -211,8 +211,8 @@ func (c Change) undo(have Facts) (back Change, left string) {
 		back.Value, back.Was = c.Was, c.Value
 	case AddLink:
 		back.Kind = DeleteLink
-		if _, there := have.Links[c.Device]; !there {
-			return Change{}, c.Device + " is gone"
+		if is, there := have.Links[c.Device]; !there || is.Kind != c.Link.Kind || c.Link.Local.IsValid() && is.Local != c.Link.Local {
+			return Change{}, fmt.Sprintf("%s is gone, or another one", c.Device)
 		}
 	case SetUp:
 		back.Kind = SetDown

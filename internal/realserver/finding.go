@@ -154,7 +154,7 @@ func (n need) compareGateway(change Change, have Facts) (Finding, bool) {
 	best, there := have.gateway(n.Route.V6)
 	fact := "there is no default gateway"
 	switch {
-	case there && best.Via.WithZone("") == n.Route.Via && !best.Special:
+	case there && best.Via.WithZone("") == n.Route.Via:
 		return Finding{}, false
 	case there && best.Special:
 		fact = "the default route has several next hops or is otherwise special"

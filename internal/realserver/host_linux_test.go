@@ -213,7 +213,7 @@ func TestGateway(t *testing.T) {
 		"none":        nil,
 		"of a person": {"via", "10.0.0.1"},
 		"of DHCP":     {"via", "10.0.0.1", "dev", "eth0", "proto", "dhcp", "src", "10.0.0.21", "metric", "100", "mtu", "1400"},
-		"special":     {"via", "10.0.0.1", "dev", "eth0", "proto", "static", "src", "10.0.0.21", "advmss", "1000", "onlink"},
+		"special":     {"via", "10.0.0.1", "dev", "eth0", "proto", "static", "src", "10.0.0.21", "mtu", "1400", "advmss", "1000", "onlink"},
 		"on the link": {"dev", "eth0", "scope", "link"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -94,11 +94,10 @@ func Setup(h Host, state string, uses []Use) (Result, error) {
 			return r, err
 		}
 		differs := compare(needs, have)
-		at := slices.IndexFunc(differs, func(f Finding) bool { return f.Change != Change{} })
 		switch {
 		case len(differs) == 0:
 			return r, nil
-		case at != 0: // the next ones may rely on it
+		case differs[0].Change == Change{}: // and the next ones may rely on it
 			return r, fmt.Errorf("%s: %s", differs[0].Fact, differs[0].Mend)
 		case made[differs[0].Change]:
 			return r, fmt.Errorf("%s: it has no effect: %s", differs[0].Change, differs[0].Fact)

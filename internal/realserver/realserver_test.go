@@ -207,8 +207,8 @@ func TestSetupTouchesOnlyWhatDiffers(t *testing.T) {
 	if r, err := Setup(h, state, []Use{dr}); err != nil || len(r.Changes) != 1 {
 		t.Errorf("mended %v, %v", commands(r.Changes), err)
 	}
-	if _, err := Teardown(h, state); err != nil {
-		t.Fatal(err)
+	if r, err := Teardown(h, state); err != nil || len(r.Left) > 0 {
+		t.Fatalf("left %q, %v", r.Left, err)
 	}
 	if !h.has("lo", netip.PrefixFrom(vip, 32)) || h.Sysctls["net/ipv4/conf/all/arp_ignore"] != "2" || h.Sysctls["net/ipv4/conf/all/arp_announce"] != "1" {
 		t.Errorf("after teardown: %+v", h.Facts)
@@ -309,6 +309,10 @@ func TestInTheWay(t *testing.T) {
 	other := tunnelUse(vip, netip.MustParseAddr("10.0.0.22"), ipvs.GRE, 0, ipvs.FullChecksum)
 	if _, err := Setup(h, state, []Use{other}); err != nil || h.Links["hf-gre"].Local != other.Local {
 		t.Errorf("the tunnel takes packets to %s, %v", h.Links["hf-gre"].Local, err)
+	}
+	h.Links["hf-gre"] = Link{Index: 99, Kind: "dummy"} // by others
+	if _, err := Setup(h, state, []Use{tunnelUse(vip, rip, ipvs.GRE, 0, ipvs.FullChecksum)}); err == nil || h.Links["hf-gre"].Index != 99 {
+		t.Errorf("links %v, %v", h.Links, err)
 	}
 }
 
