@@ -213,16 +213,20 @@ func BenchmarkFake(b *testing.B) {
 		}
 	})
 	table := &ipvstest.Fake{}
-	benchmarkReconciler(b, func() ipvs.Table { return table }, want)
+	benchmarkReconciler(b, func(context.Context) (ipvs.Table, error) { return table, nil }, want)
 }
 
 // benchmarkReconciler measures a running reconciler, which has read its table before.
-func benchmarkReconciler(b *testing.B, open func() ipvs.Table, want []ipvs.Service) {
+func benchmarkReconciler(b *testing.B, open func(context.Context) (ipvs.Table, error), want []ipvs.Service) {
 	reports := make(chan ipvs.Report, 1)
-	r := ipvs.NewReconciler(slog.New(slog.DiscardHandler),
-		func(context.Context) (ipvs.Table, error) { return open(), nil },
-		func(r ipvs.Report) { reports <- r })
 	ctx, cancel := context.WithCancel(b.Context())
+	r := ipvs.NewReconciler(slog.New(slog.DiscardHandler), open,
+		func(r ipvs.Report) {
+			select {
+			case reports <- r:
+			case <-ctx.Done():
+			}
+		})
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx) }()
 	defer func() {
@@ -251,8 +255,8 @@ func benchmarkReconciler(b *testing.B, open func() ipvs.Table, want []ipvs.Servi
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
 			changed := slices.Clone(want)
-			changed[1000].Destinations = slices.Clone(changed[1000].Destinations)
-			changed[1000].Destinations[10].Weight = uint32(2 + i%2)
+			changed[100].Destinations = slices.Clone(changed[100].Destinations)
+			changed[100].Destinations[10].Weight = uint32(2 + i%2)
 			reach(b, changed)
 		}
 	})

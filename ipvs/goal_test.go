@@ -3,6 +3,7 @@
 package ipvs_test
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
@@ -304,4 +305,44 @@ func TestReportOnlyWalk(t *testing.T) {
 			}
 		}
 	})
+}
+
+// An operation without an answer ends after a while, and with it the attempt; many that take long each do not.
+func TestReconcilerLostAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := &ipvstest.Fake{}
+		hang := false
+		slow := slowTable{table, func(ctx context.Context) error {
+			if hang {
+				<-ctx.Done()
+				return context.Cause(ctx)
+			}
+			time.Sleep(4 * time.Second)
+			return nil
+		}}
+		begin := time.Now()
+		report, err := ipvs.Reconcile(t.Context(), slow, ipvs.Goal{Services: ipvstest.Parse(pair)})
+		if err != nil || report.Done.Total() != 3 || time.Since(begin) != 12*time.Second {
+			t.Errorf("slow: got %+v after %s", report, time.Since(begin))
+		}
+		hang = true
+		begin = time.Now()
+		report, err = ipvs.Reconcile(t.Context(), slow, ipvs.Goal{Services: ipvstest.Parse(strings.ReplaceAll(pair, "-w 1", "-w 2"))})
+		if !errors.Is(err, context.DeadlineExceeded) || report.Failed.Total() != 2 || time.Since(begin) != 5*time.Second {
+			t.Errorf("lost: got %+v after %s", report, time.Since(begin))
+		}
+	})
+}
+
+// slowTable waits before each operation.
+type slowTable struct {
+	ipvs.Table
+	wait func(context.Context) error
+}
+
+func (s slowTable) Apply(ctx context.Context, op ipvs.Op) error {
+	if err := s.wait(ctx); err != nil {
+		return err
+	}
+	return s.Table.Apply(ctx, op)
 }

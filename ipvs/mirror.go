@@ -162,6 +162,11 @@ func (m *mirror) readSync(ctx context.Context, r *Report) error {
 }
 
 func (m *mirror) apply(ctx context.Context, ops []Op, r *Report) (again bool, err error) {
+	// One timer for all operations, each of which has the whole time: a timer each wakes the runtime each time.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(applyTimeout, func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
 	var errs []error
 	missing := make(map[Key]bool) // services that could not be created
 	for i, op := range ops {
@@ -169,6 +174,7 @@ func (m *mirror) apply(ctx context.Context, ops []Op, r *Report) (again bool, er
 			r.Failed[op.Kind]++
 			continue
 		}
+		timer.Reset(applyTimeout)
 		err := m.applyOne(ctx, op)
 		if err == nil {
 			r.Done[op.Kind]++
@@ -192,8 +198,6 @@ func (m *mirror) apply(ctx context.Context, ops []Op, r *Report) (again bool, er
 }
 
 func (m *mirror) applyOne(ctx context.Context, op Op) error {
-	ctx, cancel := context.WithTimeout(ctx, applyTimeout)
-	defer cancel()
 	err := m.table.Apply(ctx, op)
 	deleting := op.Kind == DeleteDestination || op.Kind == DeleteService || op.Kind == StopSync
 	if deleting && !hopeless(err) && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ESRCH)) {
