@@ -108,12 +108,16 @@ func TestRestartKeepsHealth(t *testing.T) {
 
 // The table is changed at once, and the file a little later: of what was just found the table tells.
 func TestRestartBelievesTheTableFirst(t *testing.T) {
-	cfg := farm([]uint32{1, 1}, func(vs *configs.VirtualServer) { vs.Sorry = sorryServer })
+	cfg := farm([]uint32{1, 1}, func(vs *configs.VirtualServer) {
+		vs.Sorry, vs.Quorum = sorryServer, configs.Quorum{Weight: 1, Hysteresis: 1}
+	})
 	now, health := time.Unix(1000, 0), make(map[checker.Key]checker.Change)
 	say(health, "a- b-")
 	_, old, _ := desired(now, facts{cfg: cfg, health: health}, decisions{})
-	say(health, "a+")
-	have, _, _ := desired(now, facts{cfg: cfg, health: health}, old)
+	say(health, "a+ b+")
+	_, between, _ := desired(now, facts{cfg: cfg, health: health}, old)
+	say(health, "b-")
+	have, _, _ := desired(now, facts{cfg: cfg, health: health}, between)
 	want, after := restart(t, now, cfg, have, old)
 	if got := table(want) + ", " + marks(after.services[cfg.VirtualServers[0].Key]); got != "1:1, up" {
 		t.Errorf("got %s, want 1:1, up", got)
