@@ -18,6 +18,8 @@ import (
 
 	"github.com/holdfast-lb/holdfast/internal/drill"
 	"github.com/holdfast-lb/holdfast/internal/netlab"
+	"github.com/holdfast-lb/holdfast/internal/realserver"
+	"github.com/holdfast-lb/holdfast/ipvs"
 )
 
 // A customerSetup is an example that replaces what people set up by hand with ipvsadm and scripts.
@@ -40,7 +42,8 @@ var customerSetups = []customerSetup{
 			l.join(lan, "eth0", "10.15.144.100/24")
 			l.clientBehind(lan, "10.15.144.1/24")
 			for _, h := range l.webHosts {
-				l.direct(h, lan)
+				l.serve(h, lan)
+				l.realServer(t, h, realserver.Use{Forward: ipvs.DR, Address: l.vip})
 				h.Route(prefix("0.0.0.0/0"), addr("10.15.144.1"))
 			}
 		},
@@ -59,7 +62,7 @@ TCP  10.15.144.120:10087 wrr persistent 60
 			l.join(inner, "eth1", "192.168.1.2/24")
 			l.clientBehind(outer, "10.15.144.1/24")
 			l.routed.Route(prefix("192.168.1.231/32"), addr("10.15.144.71"))
-			l.masquerade(inner, "192.168.1.230")
+			l.masquerade(t, inner, "192.168.1.230")
 		},
 		table: `
 TCP  10.15.144.71:80 rr
@@ -77,7 +80,8 @@ TCP  192.168.1.231:80 rr
 			l.join(lan, "eth0", "192.168.1.2/24")
 			l.clientOn(lan, "192.168.1.50/24")
 			for _, h := range l.webHosts {
-				l.direct(h, lan)
+				l.serve(h, lan)
+				l.realServer(t, h, realserver.Use{Forward: ipvs.DR, Address: l.vip})
 			}
 		},
 		table: `
@@ -94,7 +98,7 @@ TCP  192.168.1.241:80 rr
 			l.join(inner, "eth0", "192.168.1.2/24")
 			l.join(outer, "eth1", "192.168.10.2/24")
 			l.clientOn(outer, "192.168.10.13/24")
-			l.masquerade(inner, "192.168.1.100")
+			l.masquerade(t, inner, "192.168.1.100")
 		},
 		table: `
 TCP  192.168.10.100:80 rr
@@ -111,7 +115,8 @@ TCP  192.168.10.100:80 rr
 			l.join(lan, "eth0", "192.168.1.2/24")
 			l.clientOn(lan, "192.168.1.50/24")
 			for _, h := range l.webHosts {
-				l.direct(h, lan)
+				l.serve(h, lan)
+				l.realServer(t, h, realserver.Use{Forward: ipvs.DR, Address: l.vip})
 			}
 		},
 		table: `
@@ -133,7 +138,9 @@ TCP  192.168.1.100:80 rr
 			for i, h := range l.webHosts {
 				l.serve(h, inner)
 				h.Join(out, "eth1", prefix(fmt.Sprintf("10.10.1.%d/24", 10+i)))
-				l.tunnelEnd(t, h)
+				l.realServer(t, h, realserver.Use{
+					Forward: ipvs.Tunnel, Address: l.vip, Local: l.servers[i], Encapsulation: ipvs.Encapsulation{Type: ipvs.IPIP},
+				})
 				h.Route(prefix("0.0.0.0/0"), addr("10.10.1.1"))
 			}
 		},
@@ -182,33 +189,25 @@ func (l *customerLab) clientBehind(lan *netlab.LAN, gateway string) {
 	}
 }
 
-// direct makes a host a real server of DR.
-func (l *customerLab) direct(h *netlab.Host, lan *netlab.LAN) {
-	l.serve(h, lan)
-	for _, link := range []string{"all", "lo"} {
-		h.Sysctl("net.ipv4.conf."+link+".arp_ignore", "1")
-		h.Sysctl("net.ipv4.conf."+link+".arp_announce", "2")
-	}
-	h.Address("lo", netip.PrefixFrom(l.vip, 32))
+// realServer does on a host what `holdfast real-server setup` does.
+func (l *customerLab) realServer(t *testing.T, h *netlab.Host, use realserver.Use) {
+	t.Helper()
+	must(t, h.Do(func() error {
+		k, err := realserver.Open()
+		if err != nil {
+			return err
+		}
+		defer k.Close()
+		_, err = realserver.Setup(k, filepath.Join(t.TempDir(), "real-server.json"), []realserver.Use{use})
+		return err
+	}))
 }
 
 // masquerade makes the hosts real servers of NAT, with the gateway that moves with the virtual address.
-func (l *customerLab) masquerade(lan *netlab.LAN, gateway string) {
+func (l *customerLab) masquerade(t *testing.T, lan *netlab.LAN, gateway string) {
 	for _, h := range l.webHosts {
 		l.serve(h, lan)
-		h.Route(prefix("0.0.0.0/0"), addr(gateway))
-	}
-}
-
-// tunnelEnd makes a host unwrap what the directors wrap, and take it for its own.
-func (l *customerLab) tunnelEnd(t *testing.T, h *netlab.Host) {
-	for _, args := range [][]string{
-		{"link", "set", "tunl0", "up"},
-		{"address", "add", l.vip.String() + "/32", "dev", "tunl0"},
-	} {
-		if out, err := h.Command(t.Context(), "ip", args...).CombinedOutput(); err != nil {
-			t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
-		}
+		l.realServer(t, h, realserver.Use{Forward: ipvs.NAT, Gateway: addr(gateway)})
 	}
 }
 
