@@ -11,9 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -202,92 +199,6 @@ func TestKernelSharedByGoroutines(t *testing.T) {
 	}
 }
 
-// TestOpsAreIpvsadm goes through the states with ipvsadm, which reads the operations as they print themselves.
-func TestOpsAreIpvsadm(t *testing.T) {
-	netlab.RequireIPVS(t)
-	host := netlab.Test(t).Host("director")
-	k := openKernel(t, host)
-	for _, byHand := range []bool{false, true} { // at first by us, which loads the schedulers
-		for _, state := range slices.Concat(walk, []string{ipvstest.Full, ipvstest.Edited, ipvstest.Full, ""}) {
-			have, err := k.List(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := ipvstest.Parse(state)
-			for _, op := range ipvs.Diff(want, have) {
-				if byHand {
-					ipvsadm(t, host, op.String())
-				} else if err := k.Apply(t.Context(), op); err != nil {
-					t.Fatalf("%s: %v", op, err)
-				}
-			}
-			if have, err = k.List(t.Context()); err != nil || !slices.EqualFunc(have, want, ipvs.Service.Equal) {
-				t.Errorf("got %v\n%swant\n%s", err, ipvstest.Dump(have), ipvstest.Dump(want))
-			}
-		}
-	}
-}
-
-// TestIpvsadmPrintsTheSame compares our text of a table with every attribute with that of ipvsadm, which leaves out the
-// thresholds and has another order. Having made the table once, nothing is left to do.
-func TestIpvsadmPrintsTheSame(t *testing.T) {
-	netlab.RequireIPVS(t)
-	host := netlab.Test(t).Host("director")
-	k := openKernel(t, host)
-	thresholds := regexp.MustCompile(` -[xy] \d+`)
-	for _, state := range []string{ipvstest.Full, ipvstest.Edited} {
-		want := ipvstest.Parse(state)
-		goal := ipvs.Goal{Services: want, Owned: keys(ipvstest.Parse(ipvstest.Full))}
-		if _, err := ipvs.Reconcile(t.Context(), k, goal); err != nil {
-			t.Fatal(err)
-		}
-		if report, err := ipvs.Reconcile(t.Context(), k, goal); err != nil || report.Done.Total() != 0 {
-			t.Errorf("got %+v, want nothing done", report)
-		}
-		printed := sortedLines(string(ipvsadm(t, host, "-Sn")))
-		if dump := sortedLines(thresholds.ReplaceAllString(ipvstest.Dump(want), "")); printed != dump {
-			t.Errorf("got\n%s\nwant\n%s", printed, dump)
-		}
-		if have, err := k.List(t.Context()); err != nil || ipvstest.Dump(have) != ipvstest.Dump(want) {
-			t.Errorf("got %v\n%swant\n%s", err, ipvstest.Dump(have), ipvstest.Dump(want))
-		}
-	}
-}
-
-func keys(table []ipvs.Service) (list []ipvs.Key) {
-	for _, s := range table {
-		list = append(list, s.Key)
-	}
-	return list
-}
-
-func sortedLines(s string) string {
-	list := strings.Split(strings.TrimSpace(s), "\n")
-	slices.Sort(list)
-	return strings.Join(list, "\n")
-}
-
-// TestIpvsadmSyncAndTimeouts has ipvsadm do the operations on what is not a service.
-func TestIpvsadmSyncAndTimeouts(t *testing.T) {
-	netlab.RequireIPVS(t)
-	host := netlab.Test(t).Host("director")
-	k := openKernel(t, host)
-	want := syncDaemon(ipvs.SyncBackup, 9)
-	want.Interface, want.TTL, want.Port = "lo", 3, 9000
-	ipvsadm(t, host, ipvs.Op{Kind: ipvs.StartSync, Sync: want}.String())
-	if got, err := k.SyncDaemons(t.Context()); err != nil || !slices.Equal(got, []ipvs.SyncDaemon{want}) {
-		t.Errorf("got %+v, %v, want %+v", got, err, want)
-	}
-	ipvsadm(t, host, ipvs.Op{Kind: ipvs.StopSync, Sync: want}.String())
-	if got, err := k.SyncDaemons(t.Context()); err != nil || len(got) != 0 {
-		t.Errorf("got %+v, %v, want none", got, err)
-	}
-	ipvsadm(t, host, ipvs.Op{Kind: ipvs.SetTimeouts, Timeouts: ipvs.Timeouts{UDP: 7 * time.Second}}.String())
-	if got, err := k.Timeouts(t.Context()); err != nil || got != (ipvs.Timeouts{TCP: 15 * time.Minute, TCPFin: 2 * time.Minute, UDP: 7 * time.Second}) {
-		t.Errorf("got %v, %v", got, err)
-	}
-}
-
 // TestKernelExplains meets the errors whose cause is the machine.
 func TestKernelExplains(t *testing.T) {
 	netlab.RequireIPVS(t)
@@ -426,69 +337,4 @@ func TestKernelDrift(t *testing.T) {
 
 func openTable(host *netlab.Host) (ipvs.Table, error) {
 	return ipvs.OpenKernel(context.Background(), host.Path())
-}
-
-func ipvsadm(t *testing.T, host *netlab.Host, args string) []byte {
-	t.Helper()
-	out, err := host.Command(t.Context(), "ipvsadm", strings.Fields(args)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("ipvsadm %s: %v: %s", args, err, out)
-	}
-	return out
-}
-
-// BenchmarkKernel has services with 20 destinations each: so many as HOLDFAST_BENCH_SERVICES says, or 200, which an emulated
-// machine takes some seconds for.
-func BenchmarkKernel(b *testing.B) {
-	netlab.RequireIPVS(b)
-	lab := netlab.New()
-	defer lab.Close()
-	k := openKernel(b, lab.Host("director"))
-	services := 200
-	if s := os.Getenv("HOLDFAST_BENCH_SERVICES"); s != "" {
-		var err error
-		if services, err = strconv.Atoi(s); err != nil {
-			b.Fatal(err)
-		}
-	}
-	want := grid(services, 20)
-	owned := keys(want)
-	reconcile := func(b *testing.B, want []ipvs.Service) {
-		if _, err := ipvs.Reconcile(b.Context(), k, ipvs.Goal{Services: want, Owned: owned}); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.Run("full load", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			b.StopTimer()
-			reconcile(b, nil)
-			b.StartTimer()
-			reconcile(b, want)
-		}
-	})
-	reconcile(b, want)
-	b.Run("list", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := k.List(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("stats", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := k.Stats(b.Context()); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("no-op", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			reconcile(b, want)
-		}
-	})
-	benchmarkReconciler(b, func(context.Context) (ipvs.Table, error) { return openTable(lab.Host("director")) }, want)
 }
