@@ -116,6 +116,18 @@ func TestReconcilerRestartsKilledDaemon(t *testing.T) {
 		if report, _ := r.last(t); report.Sync != nil {
 			t.Errorf("got %+v, want nothing about daemons", report)
 		}
+		// They become ours again as they are then.
+		daemon := syncDaemon(ipvs.SyncMaster, 51)
+		if err := r.table.Apply(t.Context(), ipvs.Op{Kind: ipvs.StopSync, Sync: daemon}); err != nil {
+			t.Fatal(err)
+		}
+		r.table.Applied()
+		goal.Sync, goal.Syncs = []ipvs.SyncDaemon{daemon}, true
+		r.setGoal(goal)
+		r.wantOps(t, startMaster51)
+		if report, _ := r.last(t); report.Drift.Total() != 0 {
+			t.Errorf("got drift %s, want none", report.Drift)
+		}
 	})
 }
 
@@ -237,11 +249,17 @@ func TestReconcilerReportOnlyAfterFailure(t *testing.T) {
 		r := start(t)
 		goal := func(state string) ipvs.Goal { return ipvs.Goal{Services: ipvstest.Parse(state), ReportOnly: true} }
 		r.setGoal(goal(pair))
+		edit := ipvs.Op{Kind: ipvs.UpdateService, Service: ipvstest.Parse(pair)[0].Key, Settings: ipvs.Settings{Scheduler: "wlc"}}
+		if err := r.table.Apply(t.Context(), edit); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(4500 * time.Millisecond)
 		r.table.Fail(refuse("-e -t 10.0.0.1:80 -r 10.0.1.2:80", syscall.EINVAL, 1))
 		r.setGoal(goal(strings.ReplaceAll(pair, "-w 1", "-w 2"))) // half of it succeeds
 		r.setGoal(goal(pair))
-		if report, _ := r.last(t); report.Err != nil || r.table.String() != pair || report.Left.Total() != 0 {
-			t.Errorf("got %+v and\n%s", report, r.table)
+		want := strings.Replace(pair, "rr", "wlc", 1)
+		if report, _ := r.last(t); report.Err != nil || r.table.String() != want || report.Left != (ipvs.Counts{ipvs.UpdateService: 1}) {
+			t.Errorf("got %+v and\n%swant\n%s", report, r.table, want)
 		}
 	})
 }
