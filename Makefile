@@ -33,9 +33,11 @@ test-host:
 	REQUIRE_KERNEL=netns $(GO) test -race -p 1 ./...
 	$(GO) test -C checker/grpctest -race ./...
 
-# On a kernel with IPVS, in one boot: no test may skip for want of anything. TestInterop and TestHostile need none, and time.
+# On a kernel with IPVS: no test may skip for want of anything. TestInterop and TestHostile need none, and time. TestAlerts
+# takes minutes and has a boot of its own, without -race: a busy machine is what some alerts are about.
 test-kernel:
-	REQUIRE_KERNEL=1 deploy/lab/test -race -test.skip '^(TestInterop|TestHostile)$$' $(KERNEL_PACKAGES)
+	REQUIRE_KERNEL=1 deploy/lab/test -race -test.skip '^(TestInterop|TestHostile|TestAlerts)$$' $(KERNEL_PACKAGES)
+	REQUIRE_KERNEL=1 deploy/lab/test -test.run '^TestAlerts$$' ./cmd/holdfast-lab
 
 test-fuzz:
 	@grep -roE '^func Fuzz\w+' --include='*_test.go' . | sed 's|/[^/]*:func | |' | while read -r package name; do \
