@@ -64,6 +64,7 @@ type Config struct {
 	Source  netip.Addr     // local address; zero: the kernel's choice, but never a virtual address
 	Path    bool           // by the way of a client's packet to Service, not to Target itself
 	Service netip.AddrPort // the virtual service's own address; with Path
+	Tunnel  Tunnel         // by which the packet goes, with Path; its zero value: direct routing. Target and Service are of one family
 	TLS     TLS            // its zero value: none
 
 	Send   string // TCP, UDP: what is sent, as it is

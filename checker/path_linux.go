@@ -11,14 +11,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pathCheck opens a connection as a client does whose packet a director passes on with direct routing: a frame to the
-// server, with a packet to the virtual address in it. It needs neither IPVS nor the virtual address on this host, and
-// the kernel here has no part in it: it may drop the answer, which seems to come from an address of its own.
+// pathCheck opens a connection as a client does whose packet a director passes on: with direct routing by a frame to the
+// server, with a packet to the virtual address in it, or by such a packet in a tunnel's. It needs neither IPVS nor the
+// virtual address on this host, and the kernel here has no part in it: it may drop the answer, which seems to come from an
+// address of its own.
 type pathCheck struct {
 	config  *Config
 	wires   *wires
 	changes uint64 // of the addresses and links of this host, so far
 	then    Probe  // what is left to check, at the server's own address; nil: nothing
+	refused bool   // the server's kernel does not take packets of the tunnel
 }
 
 func (p *pathCheck) run(ctx context.Context) Result {
@@ -57,14 +59,32 @@ func half(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
-// open sends SYN, and once more after half of the time that ctx leaves, and judges the answer. RST ends what it began.
+// open goes the way, and meanwhile asks a server on a network of this host whether it answers ARP.
 func (p *pathCheck) open(ctx context.Context, w way) Result {
 	service := p.config.Service
-	fail := func(err error) Result { return fault("connect by way of a client's packet to", service, err) }
 	asked, fresh, err := p.ask(w)
 	if err != nil {
-		return fail(err)
+		return fault("connect by way of a client's packet to", service, err)
 	}
+	var res Result
+	if p.config.Tunnel.Kind != 0 {
+		res = p.openTunnel(ctx, w)
+	} else {
+		res = p.connect(ctx, w, func(packet []byte) error {
+			return p.wires.send(wireKey{w.index, etherType(service.Addr())}, w.server, packet)
+		})
+	}
+	if res.Err == nil && answersARP(ctx, asked, fresh) {
+		return failure(reasonARP, fmt.Errorf("%s (%s) answers ARP for the virtual address %s: set arp_ignore = 1 and arp_announce = 2 there (holdfast real-server setup)",
+			p.config.Target.Addr(), w.server, service.Addr()))
+	}
+	return res
+}
+
+// connect sends SYN, and once more after half of the time that ctx leaves, and judges the answer. RST ends what it began.
+func (p *pathCheck) connect(ctx context.Context, w way, sendPacket func([]byte) error) Result {
+	service := p.config.Service
+	fail := func(err error) Result { return fault("connect by way of a client's packet to", service, err) }
 	local, release, err := reserve(w.source)
 	if err != nil {
 		return fail(err)
@@ -73,7 +93,7 @@ func (p *pathCheck) open(ctx context.Context, w way) Result {
 	seq, answers, done := p.wires.wait(local, service)
 	defer done()
 	send := func(seq uint32, flags byte) error {
-		return p.wires.send(wireKey{w.index, etherType(service.Addr())}, w.server, appendSegment(nil, local, service, seq, flags))
+		return sendPacket(appendSegment(nil, local, service, seq, flags))
 	}
 	if err := send(seq, flagSYN); err != nil {
 		return fail(err)
@@ -86,10 +106,6 @@ func (p *pathCheck) open(ctx context.Context, w way) Result {
 		return fail(unix.ECONNREFUSED)
 	}
 	_ = send(seq+1, flagRST) // lost: the server gives up by itself
-	if answersARP(ctx, asked, fresh) {
-		return failure(reasonARP, fmt.Errorf("%s (%s) answers ARP for the virtual address %s: set arp_ignore = 1 and arp_announce = 2 there (holdfast real-server setup)",
-			p.config.Target.Addr(), w.server, service.Addr()))
-	}
 	return Result{}
 }
 
@@ -127,7 +143,7 @@ func (p *pathCheck) await(ctx context.Context, answers <-chan segment, again fun
 // for, never one of lo.
 func (p *pathCheck) ask(w way) (asked *arpAsk, fresh bool, err error) {
 	virtual := p.config.Service.Addr()
-	if !virtual.Is4() {
+	if !virtual.Is4() || w.server == (mac{}) {
 		return nil, false, nil
 	}
 	return p.wires.ask(arpKey{w.index, w.server, virtual}, w.ours)
@@ -172,8 +188,22 @@ func (p *pathCheck) blame(ctx context.Context, res Result) Result {
 		return failure(reasonVirtual, fmt.Errorf("service answers on %s, but %s refuses connections to the virtual address %s: nothing listens on it",
 			p.config.Target, p.config.Target.Addr(), p.config.Service))
 	}
-	return failure(reasonVirtual, fmt.Errorf("service answers on %s, but not for the virtual address %s: is it on lo of the server? (holdfast real-server setup)",
-		p.config.Target, p.config.Service.Addr()))
+	return failure(reasonVirtual, fmt.Errorf("service answers on %s, but not for the virtual address %s: %s (holdfast real-server setup)",
+		p.config.Target, p.config.Service.Addr(), p.cause()))
+}
+
+// cause is the likely one of a server's silence.
+func (p *pathCheck) cause() string {
+	t, server := p.config.Tunnel, p.config.Target.Addr().Unmap()
+	switch {
+	case t.Kind == 0:
+		return "is it on lo of the server?"
+	case p.refused:
+		return t.refused(server)
+	case server.Is4():
+		return fmt.Sprintf("is it on %s, with rp_filter = 0 or 2 there?", t.device(false))
+	}
+	return fmt.Sprintf("is it on %s?", t.device(true))
 }
 
 func etherType(a netip.Addr) uint16 {

@@ -45,7 +45,7 @@ func newPathSite(t testing.TB) *pathSite {
 		return h
 	}
 	s := &pathSite{director: host("lb1", 11), other: host("lb2", 12), server: host("web1", 21), wires: newWires(), lab: lab, lan: lan}
-	t.Cleanup(s.wires.close)
+	t.Cleanup(func() { s.wires.close() })
 	s.hold(s.other)
 	return s
 }
@@ -57,7 +57,14 @@ func prefix(format string, args ...any) netip.Prefix {
 // hold gives a director the virtual addresses.
 func (s *pathSite) hold(h *netlab.Host) {
 	h.Address("eth0", prefix("10.9.0.100/32"))
-	h.Address("eth0", prefix("fd09::100/128"))
+	_ = h.Do(func() error {
+		link, err := netlink.LinkByName("eth0")
+		if err == nil { // deprecated, as a virtual router has it
+			_, all, _ := net.ParseCIDR("fd09::100/128")
+			err = netlink.AddrReplace(link, &netlink.Addr{IPNet: all, ValidLft: 1 << 30})
+		}
+		return err
+	})
 }
 
 // realServer sets the server up as it has to be.

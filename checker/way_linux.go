@@ -17,9 +17,9 @@ import (
 
 // way is how frames get to a server.
 type way struct {
-	index  int // of the interface
-	ours   mac // its address
-	server mac
+	index  int        // of the interface
+	ours   mac        // its address
+	server mac        // zero: it is not on an Ethernet of this host
 	source netip.Addr // ours, that packets come from
 	own    bool       // the server is this host, and the rest is not set
 }
@@ -35,7 +35,7 @@ func (p *pathCheck) findWay(ctx context.Context) (way, Result) {
 		return fail(err)
 	case r.own:
 		return way{own: true}, Result{}
-	case r.gateway.IsValid():
+	case r.gateway.IsValid() && c.Tunnel.Kind == 0:
 		return way{}, failure(reasonRouter, fmt.Errorf("%s is behind the router %s: direct routing needs it on a network of this host",
 			target, r.gateway))
 	}
@@ -43,12 +43,16 @@ func (p *pathCheck) findWay(ctx context.Context) (way, Result) {
 	if c.Source.IsValid() {
 		w.source = c.Source
 	}
-	if w.ours == (mac{}) || !w.source.IsValid() {
+	tunnel := c.Tunnel.Kind != 0
+	if w.ours == (mac{}) && !tunnel || !w.source.IsValid() {
 		return way{}, localFault(reasonInvalid, fmt.Errorf("check %s by way of a client's packet: %s is not Ethernet", target, r.name))
 	}
 	if w.source == c.Service.Addr() {
 		return way{}, localFault(reasonInvalid, fmt.Errorf("check %s by way of a client's packet: %s has no address beside the virtual one: set source",
 			target, r.name))
+	}
+	if tunnel && (r.gateway.IsValid() || w.ours == (mac{})) {
+		return w, Result{} // the kernel sends, to whomever
 	}
 	w.server, err = resolve(ctx, w.index, target)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {

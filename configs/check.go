@@ -57,6 +57,9 @@ func (c check) of(service string, r RealServer) checker.Check {
 		port = 0 // it has none, and so the checks of several services of one host are alike
 	}
 	c.config.Target = netip.AddrPortFrom(address, port)
+	if c.config.Path {
+		c.config.Tunnel = tunnelOf(r)
+	}
 	return checker.Check{Key: checker.Key{Service: service, Server: r.Name, Check: c.name}, Config: c.config}
 }
 

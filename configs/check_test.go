@@ -220,3 +220,49 @@ virtual_server "web" {
 		t.Errorf("direct: got %v to %s", c.Path, c.Service)
 	}
 }
+
+// A check of a service goes the way of each of its servers.
+func TestPathIsOfTheServer(t *testing.T) {
+	cfg, diags := LoadBytes("test.hcl", []byte(`
+virtual_server "web" {
+  address = "10.0.0.100:80"
+  forward = "tunnel"
+  check "tcp" { via = "path" }
+  check "http" {}
+  real_server "ipip" { address = "10.0.0.21" }
+  real_server "gue" {
+    address = "10.0.0.22"
+    tunnel {
+      type     = "gue"
+      port     = 6080
+      checksum = "full"
+    }
+  }
+  real_server "gre" {
+    address = "10.0.0.23"
+    tunnel { type = "gre" }
+  }
+  real_server "dr" {
+    address = "10.0.0.24"
+    forward = "dr"
+  }
+  real_server "own" {
+    address = "10.0.0.25"
+    forward = "dr"
+    check "tcp" { via = "path" }
+  }
+}
+`))
+	if diags.Errors() > 0 {
+		t.Fatal(diags)
+	}
+	for i, want := range []checker.Tunnel{{Kind: checker.TunnelIPIP}, {Kind: checker.TunnelGUE, Port: 6080, Checksum: true}, {Kind: checker.TunnelGRE}, {}, {}} {
+		rs := cfg.VirtualServers[0].RealServers[i]
+		if c := rs.Checks[0].Config; !c.Path || c.Tunnel != want {
+			t.Errorf("%s: %v by %v, want %v", rs.Name, c.Path, c.Tunnel, want)
+		}
+		if len(rs.Checks) > 1 && (rs.Checks[1].Config.Tunnel != checker.Tunnel{}) {
+			t.Errorf("%s: a direct check goes by %v", rs.Name, rs.Checks[1].Config.Tunnel)
+		}
+	}
+}

@@ -4,6 +4,7 @@ package configs
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 
@@ -29,13 +30,45 @@ func (b *builder) via(raw *rawCheck, c *check, service VirtualServer) {
 	case service.Key.Protocol != ipvs.TCP && service.Key.Protocol != 0:
 		err = errors.New("takes path only in a service of TCP: write \"direct\"")
 	case service.Forward == ipvs.NAT:
-		err = errors.New("takes path only with forward = \"dr\": nat packets go to the server's own address anyway, write \"direct\"")
-	case service.Forward == ipvs.Tunnel:
-		err = notYet("A check by way of a client's packet through a tunnel is not supported yet: write \"direct\".")
+		err = errors.New("takes path only with forward = \"dr\" or \"tunnel\": nat packets go to the server's own address anyway, write \"direct\"")
 	case c.address.IsValid():
 		err = errors.New("takes path only without address: a client's packet goes to the real server itself")
 	}
 	if err != nil {
 		b.invalid("via", raw.Via.Expr.Range(), err)
 	}
+}
+
+// otherWay reports checks by way of a client's packet that do not suit the way to this server: those of the service where
+// it has none of its own.
+func (b *builder) otherWay(raw *rawRealServer, s VirtualServer, r RealServer, checks []check) {
+	mixed := r.Address.IsValid() && s.Key.Address.IsValid() && r.Address.Addr().Is4() != s.Key.Address.Is4()
+	for _, c := range checks {
+		switch {
+		case !c.config.Path:
+			continue
+		case r.Forward == ipvs.NAT && len(raw.Checks) == 0 && r.Forward != s.Forward:
+			b.fail(raw.Forward.Expr.Range(), "Contradictory forward", fmt.Sprintf(
+				`The check %q of the service has via = "path", which takes forward = "dr" or "tunnel": give this server checks of its own.`, c.name))
+		case r.Forward == ipvs.Tunnel && mixed:
+			b.fail(raw.Address.Expr.Range(), "Not supported yet", fmt.Sprintf(
+				`The check %q has via = "path", which goes through no tunnel between IPv4 and IPv6 yet: give this server checks of its own with "direct".`, c.name))
+		default:
+			continue
+		}
+		return
+	}
+}
+
+// tunnels are the sorts of tunnel by what they are in the table.
+var tunnels = map[ipvs.TunnelType]checker.TunnelKind{ipvs.IPIP: checker.TunnelIPIP, ipvs.GUE: checker.TunnelGUE, ipvs.GRE: checker.TunnelGRE}
+
+// tunnelOf is what a packet to a server is wrapped in; its zero value: nothing. What a remote checksum asks for, a kernel
+// does with packets of its own alone.
+func tunnelOf(r RealServer) checker.Tunnel {
+	if r.Forward != ipvs.Tunnel {
+		return checker.Tunnel{}
+	}
+	e := r.Encapsulation
+	return checker.Tunnel{Kind: tunnels[e.Type], Port: e.Port, Checksum: e.Checksum == ipvs.FullChecksum}
 }

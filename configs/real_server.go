@@ -40,9 +40,8 @@ func (b *builder) realServer(raw *rawRealServer, service *rawVirtualServer, s Vi
 	if len(raw.Checks) > 0 {
 		s.Forward = r.Forward
 		checks = b.checks(raw.Checks, s)
-	} else {
-		b.otherWay(raw, s, r, checks)
 	}
+	b.otherWay(raw, s, r, checks)
 	for _, c := range checks {
 		if s.Key.Address.IsValid() {
 			b.checkPort(c, r)
@@ -168,20 +167,6 @@ func mapped(s VirtualServer, forward ipvs.Forward, a netip.AddrPort) error {
 		return fmt.Errorf(`takes the service's port, %d: %s, so it cannot map ports; forward = "nat" can`, s.Key.Port, why)
 	}
 	return fmt.Errorf("takes no port here: %s; write %q, and port = %d in its checks", why, a.Addr(), a.Port())
-}
-
-// otherWay reports checks by way of a client's packet, of the service, that do not suit the way to this server.
-func (b *builder) otherWay(raw *rawRealServer, s VirtualServer, r RealServer, checks []check) {
-	if r.Forward == s.Forward || r.Forward == ipvs.DR {
-		return
-	}
-	for _, c := range checks {
-		if c.config.Path {
-			b.fail(raw.Forward.Expr.Range(), "Contradictory forward", fmt.Sprintf(
-				`The check %q of the service has via = "path", which takes forward = "dr": give this server checks of its own.`, c.name))
-			return
-		}
-	}
 }
 
 // checkPort reports a check that has no port to ask, at the first server that has none, either.

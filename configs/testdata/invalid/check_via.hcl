@@ -1,7 +1,7 @@
 virtual_server "web" {
   address = "10.0.0.100:80"
   check "tcp" {
-    via = /* error: Invalid via: via takes path only with forward = "dr": nat packets go to the server's own address anyway, write "direct". */ "path"
+    via = /* error: Invalid via: via takes path only with forward = "dr" or "tunnel": nat packets go to the server's own address anyway, write "direct". */ "path"
   }
   real_server "web1" {
     address = "10.0.0.21:80"

@@ -2,7 +2,7 @@ virtual_server "web" {
   address = "10.0.0.100:80"
   forward = "tunnel"
   check "tcp" {
-    via = /* error: Not supported yet: A check by way of a client's packet through a tunnel is not supported yet: write "direct". */ "path"
+    via = "path"
   }
   real_server "port" {
     address = /* error: Invalid address: address takes the service's port, 80: a tunnel leaves the packet unchanged, so it cannot map ports; forward = "nat" can. */ "10.0.0.21:8080"
@@ -52,11 +52,11 @@ virtual_server "web" {
   }
   real_server "nat" {
     address = "10.0.0.27"
-    forward = /* error: Contradictory forward: The check "tcp" of the service has via = "path", which takes forward = "dr": give this server checks of its own. */ "nat"
+    forward = /* error: Contradictory forward: The check "tcp" of the service has via = "path", which takes forward = "dr" or "tunnel": give this server checks of its own. */ "nat"
     /* error: Contradictory tunnel: A tunnel is for forward = "tunnel", not for "nat". */ tunnel {}
   }
   real_server "other" {
-    address = "2001:db8::28"
+    address = /* error: Not supported yet: The check "tcp" has via = "path", which goes through no tunnel between IPv4 and IPv6 yet: give this server checks of its own with "direct". */ "2001:db8::28"
   }
   real_server "other-nat" {
     address = /* error: Invalid address: address takes an IPv4 address, as the service has: NAT cannot translate between IPv4 and IPv6, a tunnel can carry both. */ "2001:db8::29"
