@@ -51,7 +51,7 @@ func (b *builder) otherWay(raw *rawRealServer, s VirtualServer, r RealServer, ch
 			b.fail(raw.Forward.Expr.Range(), "Contradictory forward", fmt.Sprintf(
 				`The check %q of the service has via = "path", which takes forward = "dr" or "tunnel": give this server checks of its own.`, c.name))
 		case r.Forward == ipvs.Tunnel && mixed:
-			b.fail(raw.Address.Expr.Range(), "Not supported yet", fmt.Sprintf(
+			b.refuse(raw.Address.Expr.Range(), fmt.Sprintf(
 				`The check %q has via = "path", which goes through no tunnel between IPv4 and IPv6 yet: give this server checks of its own with "direct".`, c.name))
 		default:
 			continue

@@ -181,7 +181,7 @@ virtual_server "web" {
     address  = ""                   # default: the real server's own
     port     = 0                    # default: the real server's own
     source   = ""                   # local address; never a virtual address unless said
-    via      = "direct"             # direct: to the real server's address | path: the same way as a client's packet (forward = "dr"; tcp, http, grpc, smtp), so that a missing VIP on lo is found
+    via      = "direct"             # direct: to the real server's address | path: the same way as a client's packet (forward = "dr" or "tunnel"; tcp, http, grpc, smtp), so that a missing VIP on lo or the tunnel is found
     send     = ""                   # tcp, udp: sent as it is, or "hex:0d0a" for bytes
     expect   = ""                   # regular expression on what comes back
   }
