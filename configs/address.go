@@ -119,7 +119,7 @@ func (b *builder) unicast(raw *rawUnicast, c vrrp.Config) vrrp.Unicast {
 		if p.value == u.Source {
 			b.invalid("peers", p.at, errors.New("takes the other directors' addresses, not the source itself"))
 		}
-		b.unique("peer", raw.Range.String(), p.value.String(), p.at)
+		b.unique("peer", identity(raw), p.value.String(), p.at)
 		b.sender("peers", p.value, c, p.at)
 		u.Peers = append(u.Peers, p.value)
 	}

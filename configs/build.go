@@ -17,6 +17,7 @@ import (
 // builder makes the typed configuration out of the raw one and collects what is wrong on the way.
 type builder struct {
 	raw     rawConfig
+	eval    *evaluator
 	cfg     *Config
 	diags   hcl.Diagnostics
 	first   map[use]hcl.Range     // where what must be unique was given first
@@ -32,7 +33,7 @@ type use struct{ what, scope, value string }
 
 func newBuilder() *builder {
 	return &builder{
-		cfg: &Config{}, first: map[use]hcl.Range{}, carried: map[netip.Addr]string{}, member: map[string]string{},
+		eval: newEvaluator(), cfg: &Config{}, first: map[use]hcl.Range{}, carried: map[netip.Addr]string{}, member: map[string]string{},
 		weights: map[string][]weight{},
 	}
 }
@@ -83,6 +84,9 @@ func (b *builder) unique(what, scope, value string, at hcl.Range) {
 	b.fail(at, "Duplicate "+what, fmt.Sprintf("%s is already used at %s:%d.", value, first.Filename, first.Start.Line))
 }
 
+// identity tells one block from all others: those that a dynamic block makes have one place.
+func identity[T any](raw *T) string { return fmt.Sprintf("%p", raw) }
+
 // name reports a label that could not be used in a command, a metric or a path, and one that was used before.
 func (b *builder) name(what, scope, name string, at hcl.Range) {
 	if _, err := parseName(name); err != nil {
@@ -117,7 +121,7 @@ func (b *builder) config(raw *rawConfig) {
 	log := orNew(raw.Log)
 	b.cfg.Log.Level = read(b, log.Level, slog.LevelInfo, oneOf(levels))
 	b.cfg.Log.Format = read(b, log.Format, "auto", oneOf(words("auto", "text", "json")))
-	b.cfg.HTTP.Listen = read(b, orNew(raw.HTTP).Listen, "127.0.0.1:9652", orEmpty(matching(parseListen)))
+	b.http(orNew(raw.HTTP))
 	for _, r := range raw.VirtualRouters {
 		b.cfg.VirtualRouters = append(b.cfg.VirtualRouters, b.virtualRouter(r))
 		b.trackers(r, raw.VirtualServers)

@@ -89,7 +89,7 @@ func (b *builder) checks(list []*rawCheck, service VirtualServer) []check {
 			b.fail(raw.Range, "Missing name",
 				fmt.Sprintf("There are %d checks %q here: each needs a name.", count[raw.Kind], raw.Kind))
 		} else if c.name = read(b, raw.Name, raw.Kind, matching(parseName)); c.name != "" {
-			b.unique("check name", list[0].Range.String(), fmt.Sprintf("%q", c.name), orRange(raw.Name, raw.KindRange))
+			b.unique("check name", identity(list[0]), fmt.Sprintf("%q", c.name), orRange(raw.Name, raw.KindRange))
 		}
 		out = append(out, c)
 		if c.passesSilence() {
@@ -116,7 +116,7 @@ func (b *builder) nameDNS(first, raw *rawCheck, c *check, several bool) {
 		}
 		c.name = fmt.Sprintf("dns-%s-%s-%s", transport, dnsTypeName(c.config.DNS.Type), c.config.DNS.Name)
 	}
-	b.unique("check name", first.Range.String(), fmt.Sprintf("%q", c.name), raw.KindRange)
+	b.unique("check name", identity(first), fmt.Sprintf("%q", c.name), raw.KindRange)
 }
 
 // kind resolves the label of a check; zero if there is none such.

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/zclconf/go-cty/cty"
 	"golang.org/x/net/http/httpguts"
@@ -163,45 +162,15 @@ var ownHeaders = []string{
 
 // headers returns lines that each end in CR LF, in the order of the file.
 func (b *builder) headers(a *hcl.Attribute) string {
-	if a == nil {
-		return ""
-	}
-	object, ok := a.Expr.(*hclsyntax.ObjectConsExpr)
-	if !ok {
-		if v, literal := b.literal(a.Name, a.Expr); literal {
-			b.invalid(a.Name, a.Expr.Range(), fmt.Errorf(`is a map, such as { Accept = "text/plain" }, not %s`, show(v)))
-		}
-		return ""
-	}
 	var lines strings.Builder
-	for _, item := range object.Items {
-		name, value := b.headerName(a.Name, item.KeyExpr), readExpression(b, a.Name, item.ValueExpr, matching(parseHeaderValue))
-		if name != "" {
-			b.unique("header", a.Range.String(), http.CanonicalHeaderKey(name), item.KeyExpr.Range())
-			lines.WriteString(name + ": " + value + "\r\n")
-		}
+	for _, e := range readMap(b, a, `{ Accept = "text/plain" }`, parseHeaderName, matching(parseHeaderValue)) {
+		b.unique("header", identity(a), http.CanonicalHeaderKey(e.key), e.at)
+		lines.WriteString(e.key + ": " + e.value + "\r\n")
 	}
 	if lines.Len() > maxHeaders {
 		b.invalid(a.Name, a.Expr.Range(), fmt.Errorf("takes at most %d bytes in all, not %d", maxHeaders, lines.Len()))
 	}
 	return lines.String()
-}
-
-// headerName reads a key of the map, which may be a bare word; empty if it is wrong.
-func (b *builder) headerName(attribute string, key hclsyntax.Expression) string {
-	name := hcl.ExprAsKeyword(key)
-	if name == "" {
-		inner := key
-		if k, ok := key.(*hclsyntax.ObjectConsKeyExpr); ok {
-			inner = k.Wrapped
-		}
-		return readExpression(b, attribute, inner, matching(parseHeaderName))
-	}
-	if _, err := parseHeaderName(name); err != nil {
-		b.invalid(attribute, key.Range(), err)
-		return ""
-	}
-	return name
 }
 
 // parseHeaderName accepts the name of a header that a check may have beside its own.

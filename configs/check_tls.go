@@ -47,7 +47,7 @@ func (b *builder) tls(raw *rawTLS) checker.TLS {
 	if t.CA != "" && t.SkipVerify {
 		b.warn(raw.CA.Expr.Range(), noEffect, "With verify = false no certificate is held against a ca.")
 	}
-	b.lintFiles(raw, t)
+	b.lintPEM(pemFile{raw.CA, t.CA}, pemFile{raw.Certificate, t.Certificate}, pemFile{raw.Key, t.Key}, "the check cannot run")
 	return t
 }
 
@@ -67,29 +67,35 @@ func parseServerName(s string) (string, error) {
 	return s, nil
 }
 
-// lintFiles warns of files that a check could not use now. They may be there, or another, when it is run.
-func (b *builder) lintFiles(raw *rawTLS, t checker.TLS) {
-	unusable := func(a *hcl.Attribute, cause error) {
-		b.warn(a.Expr.Range(), "Unusable file", fmt.Sprintf("%s: as long as it is so, the check cannot run.", cause))
+// pemFile is a file in PEM and what names it.
+type pemFile struct {
+	named *hcl.Attribute
+	path  string // empty: none
+}
+
+// lintPEM warns of files that could not be used now. They may be there, or another, when they are.
+func (b *builder) lintPEM(ca, certificate, key pemFile, follows string) {
+	unusable := func(f pemFile, cause error) {
+		b.warn(f.named.Expr.Range(), "Unusable file", fmt.Sprintf("%s: as long as it is so, %s.", cause, follows))
 	}
-	content := func(a *hcl.Attribute, path string) []byte {
-		if path == "" {
+	content := func(f pemFile) []byte {
+		if f.path == "" {
 			return nil
 		}
-		src, err := readFile(path)
+		src, err := readFile(f.path)
 		if err != nil {
-			unusable(a, err)
+			unusable(f, err)
 		}
 		return src
 	}
-	if ca := content(raw.CA, t.CA); ca != nil && !x509.NewCertPool().AppendCertsFromPEM(ca) {
-		unusable(raw.CA, fmt.Errorf("read %s: holds no certificate in PEM", t.CA))
+	if src := content(ca); src != nil && !x509.NewCertPool().AppendCertsFromPEM(src) {
+		unusable(ca, fmt.Errorf("read %s: holds no certificate in PEM", ca.path))
 	}
-	certificate, key := content(raw.Certificate, t.Certificate), content(raw.Key, t.Key)
-	if certificate == nil || key == nil {
+	public, private := content(certificate), content(key)
+	if public == nil || private == nil {
 		return
 	}
-	if _, err := tls.X509KeyPair(certificate, key); err != nil {
-		unusable(raw.Certificate, fmt.Errorf("read %s with %s: %w", t.Certificate, t.Key, err))
+	if _, err := tls.X509KeyPair(public, private); err != nil {
+		unusable(certificate, fmt.Errorf("read %s with %s: %w", certificate.path, key.path, err))
 	}
 }

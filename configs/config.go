@@ -19,8 +19,9 @@ import (
 
 // Config is a whole, valid configuration with every default filled in.
 type Config struct {
-	Path            string // as given: a file or a folder
-	Hash            string // "sha256:…" over the files' contents in order
+	Path            string     // as given: a file or a folder
+	Hash            string     // "sha256:…" over the contents of all files in the order in which they were read
+	Variables       []Variable // as given beside the files
 	Director        Director
 	Log             Log
 	HTTP            HTTP
@@ -99,6 +100,20 @@ type Log struct {
 // HTTP is the block of the same name.
 type HTTP struct {
 	Listen string // host:port; empty: off
+	TLS    ListenTLS
+	Users  []User // who may read; empty: everybody
+}
+
+// ListenTLS is the tls block of the http block; its zero value: there is none, and no TLS.
+type ListenTLS struct {
+	Certificate, Key string // paths of files in PEM
+	ClientCA         string // of those that sign the clients' certificates; empty: clients need none
+}
+
+// User is one entry of basic_auth.
+type User struct {
+	Name string
+	Hash string // of the password, by bcrypt
 }
 
 // VirtualServer is one balanced service.

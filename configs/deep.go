@@ -23,6 +23,11 @@ type level struct {
 // tooDeep returns the token at which a file, or a part of one that starts at a place, exceeds what the parser can take.
 func tooDeep(name string, src []byte, start hcl.Pos) (hcl.Range, bool) {
 	tokens, _ := hclsyntax.LexConfig(src, name, start)
+	return deepest(tokens)
+}
+
+// deepest is tooDeep for tokens.
+func deepest(tokens hclsyntax.Tokens) (hcl.Range, bool) {
 	levels := []level{{lines: true}}
 	operators := 0
 	for i, t := range tokens {
@@ -41,6 +46,8 @@ func tooDeep(name string, src []byte, start hcl.Pos) (hcl.Range, bool) {
 			if operators = top.operators; len(levels) > 1 {
 				levels = levels[:len(levels)-1]
 			}
+		case hclsyntax.TokenComma: // separates expressions
+			operators = top.operators
 		case hclsyntax.TokenNewline:
 			if top.lines {
 				operators = top.operators
@@ -56,4 +63,8 @@ func tooDeep(name string, src []byte, start hcl.Pos) (hcl.Range, bool) {
 		}
 	}
 	return hcl.Range{}, false
+}
+
+func nestedTooDeeply(at hcl.Range) *hcl.Diagnostic {
+	return fault(at, "Nested too deeply", "No configuration needs that many brackets or operators.")
 }

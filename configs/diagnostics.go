@@ -124,7 +124,8 @@ func diagnostics(found hcl.Diagnostics, files map[string]*hcl.File) Diagnostics 
 	slices.SortStableFunc(out, func(a, b Diagnostic) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.byte, b.byte), cmp.Compare(a.Summary, b.Summary))
 	})
-	return out
+	// What a dynamic block makes many times may be wrong as often.
+	return slices.Compact(out)
 }
 
 // longestLine is the number of bytes up to which a line is shown: a machine wrote what is longer.

@@ -30,7 +30,7 @@ func (b *builder) syncGroup(raw *rawSyncGroup, routers []*rawVirtualRouter) Sync
 			continue
 		}
 		b.member[m.value] = raw.Name
-		b.unique("member", raw.Range.String(), fmt.Sprintf("%q", m.value), m.at)
+		b.unique("member", identity(raw), fmt.Sprintf("%q", m.value), m.at)
 	}
 	return g
 }

@@ -21,53 +21,55 @@ import (
 // maxSize bounds one file.
 const maxSize = 16 << 20
 
-// Load reads the configuration at path: a file, or a folder whose *.hcl files are read in the order of their names. It
-// returns everything it found; the Config is nil if an error is among it.
-func Load(path string) (*Config, Diagnostics) { return open(path).finish() }
+// Load reads the configuration at path: a file, or a folder whose files are read in the order of their names, and what they
+// include. It returns everything it found; the Config is nil if an error is among it. What is given sets variables.
+func Load(path string, given ...Variable) (*Config, Diagnostics) {
+	return open(path, given...).finish()
+}
 
 // open parses what path names.
-func open(path string) *loader {
+func open(path string, given ...Variable) *loader {
 	l := newLoader(path)
+	l.given = given
 	names, err := files(path)
 	if err != nil {
 		l.fail(path, "Cannot read the configuration", err)
 	}
 	for _, name := range names {
-		src, err := readFile(name)
-		if err != nil {
-			l.fail(name, "Cannot read the configuration", err)
-			continue
-		}
-		l.parse(name, src)
+		l.read(name, hcl.Range{Filename: name}, "Cannot read the configuration")
 	}
 	return l
 }
 
 // LoadBytes is Load for one file that is in memory; name is what diagnostics call it.
-func LoadBytes(name string, src []byte) (*Config, Diagnostics) {
+func LoadBytes(name string, src []byte, given ...Variable) (*Config, Diagnostics) {
 	l := newLoader(name)
+	l.given = given
 	l.parse(name, src)
 	return l.finish()
 }
 
 type loader struct {
 	path   string
+	given  []Variable
 	parser *hclparse.Parser
 	hash   hash.Hash
 	bodies []*hcl.File
 	diags  hcl.Diagnostics
 	paired bool // see builder
+
+	known map[string]bool // files that were read, by their real path
+	stack []string        // of those, the ones that include what is read now
+	total int             // bytes
 }
 
 func newLoader(path string) *loader {
-	return &loader{path: path, parser: hclparse.NewParser(), hash: sha256.New()}
+	return &loader{path: path, parser: hclparse.NewParser(), hash: sha256.New(), known: map[string]bool{}}
 }
 
 // fail reports what concerns a file as a whole.
 func (l *loader) fail(name, summary string, cause error) {
-	l.diags = append(l.diags, &hcl.Diagnostic{
-		Severity: hcl.DiagError, Summary: summary, Detail: cause.Error() + ".", Subject: &hcl.Range{Filename: name},
-	})
+	l.diags = append(l.diags, fault(hcl.Range{Filename: name}, summary, cause.Error()+"."))
 }
 
 // files returns the files that path stands for.
@@ -86,14 +88,19 @@ func files(path string) ([]string, error) {
 	var names []string
 	for _, e := range entries {
 		// Editors leave .#web.hcl and the like behind.
-		if strings.HasSuffix(e.Name(), ".hcl") && !strings.HasPrefix(e.Name(), ".") {
+		if IsFile(e.Name()) && !strings.HasPrefix(e.Name(), ".") {
 			names = append(names, filepath.Join(path, e.Name()))
 		}
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("read %s: the folder holds no file whose name ends in .hcl", path)
+		return nil, fmt.Errorf("read %s: the folder holds no file whose name ends in .hcl or .hcl.json", path)
 	}
 	return names, nil
+}
+
+// IsFile reports whether a folder's file of that name is part of the configuration.
+func IsFile(name string) bool {
+	return strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json")
 }
 
 // readFile returns the contents of a file, or so much of it that parse finds it too large. It reads nothing but regular
@@ -114,30 +121,45 @@ func readFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxSize+1))
 }
 
-// parse adds one file.
+// parse adds one file, and those that it includes.
 func (l *loader) parse(name string, src []byte) {
 	l.hash.Write(src)
 	if len(src) > maxSize {
 		l.fail(name, "File too large", fmt.Errorf("a file may have %d MiB; a folder may hold several", maxSize>>20))
 		return
 	}
-	if body := parsePieces(name, src, minPiece); body != nil {
-		file := &hcl.File{Body: body, Bytes: src}
-		l.parser.AddFile(name, file)
-		l.bodies = append(l.bodies, file)
+	file, diags := l.syntax(name, src)
+	l.diags = append(l.diags, diags...)
+	if file == nil {
 		return
 	}
-	if at, deep := tooDeep(name, src, hcl.InitialPos); deep {
-		l.diags = append(l.diags, &hcl.Diagnostic{
-			Severity: hcl.DiagError, Summary: "Nested too deeply",
-			Detail:  "No configuration needs that many brackets or operators.",
-			Subject: &at,
-		})
-		return
+	include := takeInclude(file)
+	l.bodies = append(l.bodies, file)
+	if include != nil {
+		l.include(include)
+	}
+}
+
+// syntax returns a file as the parser understands it; nil: not at all.
+func (l *loader) syntax(name string, src []byte) (*hcl.File, hcl.Diagnostics) {
+	deep := tooDeepJSON
+	if !isJSON(name) {
+		if body := parsePieces(name, src, minPiece); body != nil {
+			file := &hcl.File{Body: body, Bytes: src}
+			l.parser.AddFile(name, file)
+			return file, nil
+		}
+		deep = func(name string, src []byte) (hcl.Range, bool) { return tooDeep(name, src, hcl.InitialPos) }
+	}
+	if at, deep := deep(name, src); deep {
+		l.parser.AddFile(name, &hcl.File{Body: hcl.EmptyBody(), Bytes: src})
+		return nil, hcl.Diagnostics{nestedTooDeeply(at)}
+	}
+	if isJSON(name) {
+		return l.parser.ParseJSON(src, name)
 	}
 	file, diags := l.parser.ParseHCL(src, name)
-	l.diags = append(l.diags, syntax(diags, src)...)
-	l.bodies = append(l.bodies, file)
+	return file, syntax(diags, src)
 }
 
 // syntax puts the parser's diagnostics in order and drops what comes after a text that does not end, because the parser
@@ -173,10 +195,12 @@ func (l *loader) build() *builder {
 	if b.diags = l.diags; b.diags.HasErrors() {
 		return b
 	}
-	b.diags = append(b.diags, decodeConfig(hcl.MergeFiles(l.bodies), &b.raw)...)
+	body := hcl.MergeFiles(l.bodies)
+	b.variables(body, l.given)
+	b.diags = append(b.diags, decodeConfig(b.eval, body, &b.raw)...)
 	b.refuseLater(&b.raw)
 	b.config(&b.raw)
-	b.cfg.Path = l.path
+	b.cfg.Path, b.cfg.Variables = l.path, l.given
 	b.cfg.Hash = fmt.Sprintf("sha256:%x", l.hash.Sum(nil))
 	return b
 }

@@ -44,7 +44,7 @@ func (b *builder) events(raw *rawNotify) []string {
 	}
 	var kinds []string
 	for _, e := range list {
-		b.unique("event", raw.Range.String(), e.value, e.at)
+		b.unique("event", identity(raw), e.value, e.at)
 		kinds = append(kinds, e.value)
 	}
 	return kinds

@@ -13,8 +13,10 @@ import (
 
 // LoadPair is Load, and compares the configuration with that of another director at peer: what keeps both from hearing
 // each other is an error, what only two configurations show to be doubtful a warning. Of the other one by itself, only
-// errors are reported.
-func LoadPair(path, peer string) (*Config, Diagnostics) { return open(path).beside(open(peer)) }
+// errors are reported. Its variables are those of theirs and, but for the same names, those of ours.
+func LoadPair(path, peer string, ours, theirs []Variable) (*Config, Diagnostics) {
+	return open(path, ours...).beside(open(peer, slices.Concat(ours, theirs)...))
+}
 
 // beside finishes two configurations.
 func (l *loader) beside(peer *loader) (*Config, Diagnostics) {

@@ -41,7 +41,7 @@ func (b *builder) sorryServer(raw *rawSorryServer, service *rawVirtualServer, s 
 		Forward: read(b, raw.Forward, s.Forward, oneOf(forwards)),
 	}
 	if sorry.Address.IsValid() {
-		sorry.Address = b.serverAddress(raw.Address, service.Range.String(), s, sorry.Forward, sorry.Address)
+		sorry.Address = b.serverAddress(raw.Address, identity(service), s, sorry.Forward, sorry.Address)
 	}
 	sorry.Encapsulation = b.tunnel(nil, sorry.Forward)
 	return sorry

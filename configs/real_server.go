@@ -22,7 +22,7 @@ var (
 )
 
 func (b *builder) realServer(raw *rawRealServer, service *rawVirtualServer, s VirtualServer, checks []check) RealServer {
-	scope := service.Range.String()
+	scope := identity(service)
 	b.name("real_server", scope, raw.Name, raw.NameRange)
 	b.require(raw.Range, "address", raw.Address)
 	r := RealServer{

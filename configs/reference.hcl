@@ -3,10 +3,10 @@
 # What this version does not serve yet is marked at the end of its line, a block at its first line, and is refused, never ignored.
 # An attribute shown as `name = value` holds its default unless the comment says "required" or "example".
 # Durations are strings in Go's syntax ("300ms", "1m"); a bare number is refused with a diagnostic that shows the string to write.
-# Several files, or a folder of *.hcl, make one configuration: their blocks are concatenated in the order of the files' names.
-# Not supported yet: `include = ["conf.d/*.hcl"]` at the top level, which adds files relative to the file that says so.
-# Not supported yet: expressions, that is `var.NAME` from `variable "NAME" { default = … }`, `env("NAME")`, `dynamic` blocks
-# (hcl's ext/dynblock), operators and functions.
+# Several files, or a folder of *.hcl and *.hcl.json, make one configuration: their blocks are concatenated in the order of the files' names.
+# `include = ["conf.d/*.hcl"]` at the top level adds files relative to the file that says so (sorted, loops refused).
+# Expressions: `var.NAME` from `variable "NAME" { default = … }` and from the command line (--var NAME=VALUE),
+# `env("NAME")`, `dynamic` blocks (as hcl's ext/dynblock), operators, and functions of texts, numbers, lists and maps.
 
 director {
   name           = "lb1"                          # default: the host's name
@@ -26,12 +26,12 @@ log {
 
 http {
   listen     = "127.0.0.1:9652"   # /metrics /healthz /readyz (later a read-only status page); "" turns it off
-  tls {                           # optional block (not supported yet)
+  tls {                           # optional block
     certificate = "/etc/holdfast/tls.crt"   # required in the block
     key         = "/etc/holdfast/tls.key"   # required in the block
     client_ca   = ""                        # set: clients must present a certificate signed by it
   }
-  basic_auth = {}                 # user = bcrypt hash (not supported yet)
+  basic_auth = {}                 # user = bcrypt hash
 }
 
 # ---- Election -------------------------------------------------------------------------------------------------

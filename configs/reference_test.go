@@ -25,6 +25,12 @@ const minimal = `
 director {
   name = "lb1"
 }
+http {
+  tls {
+    certificate = "/etc/holdfast/tls.crt"
+    key         = "/etc/holdfast/tls.key"
+  }
+}
 connection_sync {
   interface = "eth0"
 }
@@ -85,7 +91,7 @@ func readReference(t *testing.T) (src []byte, raw *rawConfig) {
 		t.Fatal(diags)
 	}
 	raw = &rawConfig{}
-	if diags := decodeConfig(file.Body, raw); diags.HasErrors() {
+	if diags := decodeConfig(newEvaluator(), file.Body, raw); diags.HasErrors() {
 		t.Fatalf("the schema lacks what the reference has: %v", diags)
 	}
 	return src, raw
@@ -143,7 +149,7 @@ func TestReferenceMarks(t *testing.T) {
 }
 
 // onlyInComments are the names that reference.hcl can only talk about: they would contradict the rest.
-var onlyInComments = []string{"include", "variable", "dynamic", "family", "scheme"}
+var onlyInComments = []string{"include", "variable", "default", "dynamic", "family", "scheme"}
 
 func TestReferenceIsComplete(t *testing.T) {
 	src, raw := readReference(t)

@@ -6,12 +6,11 @@ import "github.com/hashicorp/hcl/v2"
 
 // The raw layer: the whole language as the files say it, without defaults. A field tagged `served:"no"` belongs to the
 // language but not to this version; giving it is refused, never ignored. In a check or auth block, `of` lists the kinds that
-// have the argument or block (absent: all).
+// have the argument or block (absent: all). No dynamic block makes what is tagged `static`. What a file includes is seen to
+// before (see loader).
 
 type rawConfig struct {
-	Include        *hcl.Attribute      `hcl:"include,optional" served:"no"`
-	Variable       []*rawNamed         `hcl:"variable,block" served:"no"`
-	Dynamic        []*rawNamed         `hcl:"dynamic,block" served:"no"`
+	Variables      []*rawVariable      `hcl:"variable,block" static:"yes"`
 	Director       *rawDirector        `hcl:"director,block"`
 	Log            *rawLog             `hcl:"log,block"`
 	HTTP           *rawHTTP            `hcl:"http,block"`
@@ -23,16 +22,10 @@ type rawConfig struct {
 	VirtualServers []*rawVirtualServer `hcl:"virtual_server,block"`
 }
 
-// rawBlock and rawNamed are blocks that are not served yet, without and with a label; their bodies are not looked at.
-type rawBlock struct {
-	Type hcl.Range `hcl:",type_range"`
-	Body hcl.Body  `hcl:",remain"`
-}
-
-type rawNamed struct {
-	Name string    `hcl:"name,label"`
-	Type hcl.Range `hcl:",type_range"`
-	Body hcl.Body  `hcl:",remain"`
+type rawVariable struct {
+	Name      string         `hcl:"name,label"`
+	NameRange hcl.Range      `hcl:"name,label_range"`
+	Default   *hcl.Attribute `hcl:"default,optional"`
 }
 
 type rawDirector struct {
@@ -53,8 +46,15 @@ type rawLog struct {
 
 type rawHTTP struct {
 	Listen    *hcl.Attribute `hcl:"listen,optional"`
-	BasicAuth *hcl.Attribute `hcl:"basic_auth,optional" served:"no"`
-	TLS       []*rawBlock    `hcl:"tls,block" served:"no"`
+	BasicAuth *hcl.Attribute `hcl:"basic_auth,optional"`
+	TLS       *rawListenTLS  `hcl:"tls,block"`
+}
+
+type rawListenTLS struct {
+	Range       hcl.Range      `hcl:",def_range"`
+	Certificate *hcl.Attribute `hcl:"certificate,optional"`
+	Key         *hcl.Attribute `hcl:"key,optional"`
+	ClientCA    *hcl.Attribute `hcl:"client_ca,optional"`
 }
 
 type rawVirtualRouter struct {
@@ -90,7 +90,6 @@ type rawVirtualRouter struct {
 	TrackProcesses  []*rawTrackProcess   `hcl:"track_process,block"`
 	TrackFiles      []*rawTrackFile      `hcl:"track_file,block"`
 	TrackServices   []*rawTrackService   `hcl:"track_service,block"`
-	Dynamic         []*rawNamed          `hcl:"dynamic,block" served:"no"`
 }
 
 type rawUnicast struct {
@@ -221,7 +220,6 @@ type rawVirtualServer struct {
 	SorryServer *rawSorryServer  `hcl:"sorry_server,block"`
 	Checks      []*rawCheck      `hcl:"check,block"`
 	RealServers []*rawRealServer `hcl:"real_server,block"`
-	Dynamic     []*rawNamed      `hcl:"dynamic,block" served:"no"`
 }
 
 type rawPersistence struct {
@@ -255,9 +253,8 @@ type rawRealServer struct {
 	LowerThreshold *hcl.Attribute `hcl:"lower_threshold,optional"`
 	Maintenance    *hcl.Attribute `hcl:"maintenance,optional"`
 
-	Tunnel  *rawTunnel  `hcl:"tunnel,block"`
-	Checks  []*rawCheck `hcl:"check,block"`
-	Dynamic []*rawNamed `hcl:"dynamic,block" served:"no"`
+	Tunnel *rawTunnel  `hcl:"tunnel,block"`
+	Checks []*rawCheck `hcl:"check,block"`
 }
 
 type rawTunnel struct {
@@ -308,8 +305,7 @@ type rawCheck struct {
 	DynamicWeight *hcl.Attribute `hcl:"dynamic_weight,optional" of:"exec"`
 	User          *hcl.Attribute `hcl:"user,optional" of:"exec"`
 
-	TLS     *rawTLS     `hcl:"tls,block" of:"tcp http dns grpc smtp"`
-	Dynamic []*rawNamed `hcl:"dynamic,block" served:"no"`
+	TLS *rawTLS `hcl:"tls,block" of:"tcp http dns grpc smtp"`
 }
 
 type rawTLS struct {

@@ -62,7 +62,7 @@ func (b *builder) virtualServer(raw *rawVirtualServer) VirtualServer {
 	for _, r := range raw.RealServers {
 		s.RealServers = append(s.RealServers, b.realServer(r, raw, s, checks))
 	}
-	if len(raw.RealServers) == 0 && len(raw.Dynamic) == 0 {
+	if len(raw.RealServers) == 0 {
 		b.warn(raw.Range, "No real server", "The service refuses every connection until it has a real_server.")
 	}
 	s.Sorry = b.sorryServer(raw.SorryServer, raw, s)
@@ -146,7 +146,7 @@ func (b *builder) flags(raw *rawVirtualServer, scheduler string) ipvs.Flags {
 			}
 			b.invalid("scheduler_flags", f.at, detail)
 		}
-		b.unique("scheduler flag", raw.Range.String(), f.value.word, f.at)
+		b.unique("scheduler flag", identity(raw), f.value.word, f.at)
 		flags |= f.value.flag
 	}
 	return flags

@@ -38,7 +38,7 @@ func (b *builder) trackers(raw *rawVirtualRouter, services []*rawVirtualServer) 
 		b.cfg.Trackers = append(b.cfg.Trackers, b.trackedProcess(raw, t))
 	}
 	for _, t := range raw.TrackFiles {
-		b.name(trackFile, raw.Range.String(), t.Name, t.NameRange)
+		b.name(trackFile, identity(raw), t.Name, t.NameRange)
 		b.require(t.Range, "path", t.Path)
 		b.cfg.Trackers = append(b.cfg.Trackers, track.Tracker{
 			Key:    track.Key{Router: raw.Name, Kind: track.File, Name: t.Name},
@@ -65,7 +65,7 @@ func (b *builder) trackedLink(raw *rawVirtualRouter, t *rawTrackInterface, route
 		b.invalid("track_interface", t.NameRange, err)
 		return
 	}
-	b.unique("track_interface", raw.Range.String(), fmt.Sprintf("%q", t.Name), t.NameRange)
+	b.unique("track_interface", identity(raw), fmt.Sprintf("%q", t.Name), t.NameRange)
 	if t.Name == router.Interface {
 		b.warn(t.NameRange, "Tracked twice", fmt.Sprintf(
 			"%s is the virtual router's own interface, which is always tracked: while its link is down, the router is in fault.", t.Name))
@@ -73,7 +73,7 @@ func (b *builder) trackedLink(raw *rawVirtualRouter, t *rawTrackInterface, route
 }
 
 func (b *builder) trackedScript(raw *rawVirtualRouter, t *rawTrackScript) track.Tracker {
-	b.name("track_script", raw.Range.String(), t.Name, t.NameRange)
+	b.name("track_script", identity(raw), t.Name, t.NameRange)
 	b.require(t.Range, "command", t.Command)
 	times := duration(minInterval, maxInterval, 1)
 	s := track.Tracker{
@@ -91,7 +91,7 @@ func (b *builder) trackedScript(raw *rawVirtualRouter, t *rawTrackScript) track.
 }
 
 func (b *builder) trackedProcess(raw *rawVirtualRouter, t *rawTrackProcess) track.Tracker {
-	b.name("track_process", raw.Range.String(), t.Name, t.NameRange)
+	b.name("track_process", identity(raw), t.Name, t.NameRange)
 	return track.Tracker{
 		Key:     track.Key{Router: raw.Name, Kind: track.Process, Name: t.Name},
 		Weight:  b.weight(raw, "track_process", t.Name, t.Weight, 0, t.NameRange),
@@ -109,7 +109,7 @@ func (b *builder) trackedService(raw *rawVirtualRouter, t *rawTrackService, serv
 	for i, s := range services {
 		names[i] = s.Name
 	}
-	b.unique("track_service", raw.Range.String(), fmt.Sprintf("%q", t.Name), t.NameRange)
+	b.unique("track_service", identity(raw), fmt.Sprintf("%q", t.Name), t.NameRange)
 	b.known("track_service", "virtual_server", t.Name, names, t.NameRange)
 	b.cfg.TrackedServices = append(b.cfg.TrackedServices, TrackedService{
 		Router: raw.Name, Service: t.Name,

@@ -45,7 +45,7 @@ func readExpression[T any](b *builder, name string, expr hcl.Expression, parse p
 	}
 	t, err := parse(v)
 	if err != nil {
-		b.invalid(name, expr.Range(), err)
+		b.misfit(name, expr, err)
 		return zero
 	}
 	return t
@@ -56,22 +56,16 @@ func readList[T any](b *builder, a *hcl.Attribute, parse parser[T]) (list []loca
 	if a == nil {
 		return nil, true
 	}
-	tuple, isList := a.Expr.(*hclsyntax.TupleConsExpr)
+	inner, ctx := b.eval.open(a.Expr)
+	tuple, isList := inner.(*hclsyntax.TupleConsExpr)
 	if !isList {
-		if v, literal := b.literal(a.Name, a.Expr); literal {
-			hint := ""
-			if _, err := parse(v); err == nil {
-				hint = fmt.Sprintf(": write [%s]", show(v))
-			}
-			b.invalid(a.Name, a.Expr.Range(), errors.New("is a list"+hint))
-		}
-		return nil, false
+		return readListValue(b, a, parse)
 	}
 	ok = true
 	for _, e := range tuple.Exprs {
 		before := len(b.diags)
-		v := readExpression(b, a.Name, e, parse)
-		if len(b.diags) > before {
+		v := readExpression(b, a.Name, b.eval.in(ctx, e), parse)
+		if len(b.diags) > before || b.eval.left < 0 {
 			ok = false
 			continue
 		}
@@ -80,42 +74,31 @@ func readList[T any](b *builder, a *hcl.Attribute, parse parser[T]) (list []loca
 	return list, ok
 }
 
-// literal returns the value of an expression that is one plain value: a known text, number or truth, or null. It does
-// not evaluate anything else.
-func (b *builder) literal(name string, expr hcl.Expression) (cty.Value, bool) {
-	switch e := expr.(type) {
-	case *hclsyntax.LiteralValueExpr:
-		if e.Val.IsKnown() {
-			return e.Val, true
-		}
-	case *hclsyntax.ParenthesesExpr:
-		return b.literal(name, e.Expression)
-	case *hclsyntax.TupleConsExpr, *hclsyntax.ObjectConsExpr:
-		b.invalid(name, expr.Range(), errors.New("is a single value"))
-		return cty.NilVal, false
-	case *hclsyntax.TemplateExpr:
-		var text strings.Builder
-		for _, part := range e.Parts {
-			p, ok := part.(*hclsyntax.LiteralValueExpr)
-			if !ok || !isText(p.Val) {
-				b.refuse(part.Range(), "Expressions are not supported yet; a \"${\" that is meant as text is written \"$${\".")
-				return cty.NilVal, false
-			}
-			text.WriteString(p.Val.AsString())
-		}
-		return cty.StringVal(text.String()), true
-	case *hclsyntax.UnaryOpExpr:
-		if n, ok := e.Val.(*hclsyntax.LiteralValueExpr); ok && e.Op == hclsyntax.OpNegate && n.Val.Type() == cty.Number {
-			return n.Val.Negate(), true
-		}
-	case *hclsyntax.ScopeTraversalExpr:
-		if word := e.Traversal.RootName(); len(e.Traversal) == 1 {
-			b.invalid(name, expr.Range(), fmt.Errorf("takes a text in quotes: write %q", word))
-			return cty.NilVal, false
-		}
+// readListValue is readList for a list that is worked out.
+func readListValue[T any](b *builder, a *hcl.Attribute, parse parser[T]) (list []located[T], ok bool) {
+	v, ok := b.evaluate(a.Expr)
+	if !ok {
+		return nil, false
 	}
-	b.refuse(expr.Range(), "Expressions are not supported yet: write the value itself.")
-	return cty.NilVal, false
+	if t := v.Type(); v.IsNull() || !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
+		hint := ""
+		if _, err := parse(v); err == nil {
+			hint = fmt.Sprintf(": write [%s]", show(v))
+		}
+		b.misfit(a.Name, a.Expr, errors.New("is a list"+hint))
+		return nil, false
+	}
+	for it := v.ElementIterator(); it.Next(); {
+		_, element := it.Element()
+		value, err := parse(element)
+		if err != nil {
+			b.misfit(a.Name, a.Expr, err)
+			ok = false
+			continue
+		}
+		list = append(list, located[T]{value, a.Expr.Range()})
+	}
+	return list, ok
 }
 
 // show writes a value the way that a file would, if that is short.
@@ -132,6 +115,10 @@ func show(v cty.Value) string {
 		if n, exact := v.AsBigFloat().Float64(); exact == 0 && n == float64(int64(n)) {
 			return strconv.FormatInt(int64(n), 10)
 		}
+	case v.Type().IsTupleType() || v.Type().IsListType() || v.Type().IsSetType():
+		return "a list"
+	case v.Type().IsObjectType() || v.Type().IsMapType():
+		return "a map"
 	}
 	return "…"
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func newCheckCommand(g *globals) *cobra.Command {
-	peer := ""
+	peer, theirs := "", variables{}
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration",
@@ -20,10 +20,13 @@ func newCheckCommand(g *globals) *cobra.Command {
 			"With --peer also what only the configurations of two directors show: what keeps them from hearing each other,\n" +
 			"and what differs or contradicts itself between them.\n" +
 			"Exit code 0 if the configuration is valid, warnings or not; 1 if it is not.",
+		Example: "  holdfast check -c lb1.hcl --peer lb2.hcl\n" +
+			"  holdfast check -c pair.hcl --var priority=150 --peer pair.hcl --peer-var priority=100",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return check(g, peer, cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return check(g, peer, theirs, cmd.OutOrStdout()) },
 	}
 	cmd.Flags().StringVar(&peer, "peer", "", "configuration of the other director, a file or a folder, to compare with")
+	cmd.Flags().Var(&theirs, "peer-var", "value of a variable of the other director, if it is not that of --var: `NAME=VALUE`; may be repeated")
 	return cmd
 }
 
@@ -37,8 +40,8 @@ type checkResult struct {
 	Diagnostics configs.Diagnostics `json:"diagnostics"`
 }
 
-func check(g *globals, peer string, out io.Writer) error {
-	cfg, diags, what := load(g.config, peer)
+func check(g *globals, peer string, theirs variables, out io.Writer) error {
+	cfg, diags, what := g.loadWith(peer, theirs)
 	failed := diags.Errors()
 	warnings := len(diags) - failed
 	var err error
@@ -60,14 +63,14 @@ func check(g *globals, peer string, out io.Writer) error {
 	return err
 }
 
-// load reads one configuration or two, and says what it was.
-func load(path, peer string) (cfg *configs.Config, diags configs.Diagnostics, what string) {
+// loadWith reads one configuration or two, and says what it was.
+func (g *globals) loadWith(peer string, theirs variables) (cfg *configs.Config, diags configs.Diagnostics, what string) {
 	if peer == "" {
-		cfg, diags = configs.Load(path)
-		return cfg, diags, path
+		cfg, diags = g.load()
+		return cfg, diags, g.config
 	}
-	cfg, diags = configs.LoadPair(path, peer)
-	return cfg, diags, path + " with " + peer
+	cfg, diags = configs.LoadPair(g.config, peer, g.vars, theirs)
+	return cfg, diags, g.config + " with " + peer
 }
 
 // summary says in one line what a valid configuration holds.

@@ -36,6 +36,7 @@ var commands = []func(*globals) *cobra.Command{
 	newWeightCommand,
 	newRealServerCommand,
 	newSimulateCommand,
+	newFmtCommand,
 	newVersionCommand,
 }
 
@@ -45,6 +46,7 @@ type globals struct {
 	socket  string // empty: as the configuration says
 	json    bool
 	noColor bool
+	vars    variables
 
 	started bool // the command line was right: what fails from here on is not its fault
 }
@@ -69,7 +71,11 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 // run executes one command line and returns the exit code.
 func run(args []string, stdout, stderr io.Writer) int {
 	g := &globals{}
-	root := newRootCommand(g)
+	return runRoot(newRootCommand(g), g, args, stdout, stderr)
+}
+
+// runRoot is run for a command that was made.
+func runRoot(root *cobra.Command, g *globals, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -103,6 +109,7 @@ func newRootCommand(g *globals) *cobra.Command {
 	flags.StringVar(&g.socket, "socket", "", "control socket: a `path` (default: the configuration's)")
 	flags.BoolVar(&g.json, "json", false, "print JSON")
 	flags.BoolVar(&g.noColor, "no-color", false, "print without colours")
+	flags.Var(&g.vars, "var", "value of a variable of the configuration: `NAME=VALUE`; may be repeated")
 	for _, c := range commands {
 		root.AddCommand(c(g))
 	}

@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/director"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
@@ -37,7 +36,7 @@ func newPlanCommand(g *globals) *cobra.Command {
 }
 
 func plan(ctx context.Context, g *globals, out io.Writer) error {
-	cfg, diags := configs.Load(g.config)
+	cfg, diags := g.load()
 	if diags.Errors() > 0 {
 		return fmt.Errorf("plan: %w", diags.Err())
 	}

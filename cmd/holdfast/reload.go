@@ -60,7 +60,7 @@ func (g *globals) client() (director.Client, error) {
 	if g.socket != "" {
 		return director.Client{Socket: g.socket}, nil
 	}
-	cfg, diags := configs.Load(g.config)
+	cfg, diags := g.load()
 	if diags.Errors() == 0 {
 		return director.Client{Socket: cfg.Director.ControlSocket}, nil
 	}

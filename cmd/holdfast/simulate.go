@@ -116,7 +116,7 @@ func loadAll(g *globals, paths []string, out io.Writer) ([]*configs.Config, erro
 	var list []*configs.Config
 	var all configs.Diagnostics
 	for _, path := range paths {
-		cfg, diags := configs.Load(path)
+		cfg, diags := configs.Load(path, g.vars...)
 		list = append(list, cfg)
 		all = append(all, slices.DeleteFunc(diags, func(d configs.Diagnostic) bool { return d.Severity != configs.SeverityError })...)
 	}

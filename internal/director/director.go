@@ -178,7 +178,7 @@ func (d *Director) Run(outer context.Context) error {
 		return err
 	}
 	defer control.Close()
-	if d.web, err = openWeb(d, d.cfg.HTTP.Listen); err != nil {
+	if d.web, err = openWeb(d, d.cfg.HTTP); err != nil {
 		return err
 	}
 

@@ -36,7 +36,7 @@ var ErrReload = errors.New("reload refused, the old configuration is still in fo
 func (d *Director) Reload(ctx context.Context) (Reload, error) {
 	d.reload.Lock()
 	defer d.reload.Unlock()
-	cfg, diags := configs.Load(d.o.Config.Path)
+	cfg, diags := configs.Load(d.o.Config.Path, d.o.Config.Variables...)
 	var result Reload
 	err := diags.Err()
 	if callErr := d.call(ctx, func() {
@@ -86,10 +86,8 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 			return Reload{}, err
 		}
 	}
-	if cfg.HTTP.Listen != d.cfg.HTTP.Listen {
-		if err := d.web.move(cfg.HTTP.Listen); err != nil {
-			return Reload{}, err
-		}
+	if err := d.web.apply(cfg.HTTP); err != nil {
+		return Reload{}, err
 	}
 	result := Reload{Hash: cfg.Hash, Changes: differences(d.cfg, cfg)}
 	if cfg.Director.ControlGroup != d.cfg.Director.ControlGroup {
@@ -142,6 +140,12 @@ func differences(old, cfg *configs.Config) []string {
 	}
 	if old.HTTP.Listen != cfg.HTTP.Listen {
 		note("http listen %q -> %q", old.HTTP.Listen, cfg.HTTP.Listen)
+	}
+	if old.HTTP.TLS != cfg.HTTP.TLS {
+		note("http tls changed")
+	}
+	if !slices.Equal(old.HTTP.Users, cfg.HTTP.Users) {
+		note("http basic_auth changed")
 	}
 	list = append(list, directorDifferences(old.Director, cfg.Director)...)
 	if old.Timeouts != cfg.Timeouts {

@@ -18,14 +18,14 @@ virtual_server "a" {
       Accept     = /* error: Invalid headers: headers takes values of one line, without control characters, and without white space around them. */ "text/html\r\nX: y"
       X-Blank    = /* error: Invalid headers: headers takes values of one line, without control characters, and without white space around them. */ " a"
       X-Number   = /* error: Invalid headers: headers takes a text in quotes, not 1. */ 1
-      X-Variable = /* error: Not supported yet: Expressions are not supported yet: write the value itself. */ var.a
+      X-Variable = /* error: Unknown variable: No variable "a" is declared: write variable "a" { default = … }, or without a default and set it with --var. */ var.a
       /* error: Duplicate header: X-Blank is already used at testdata/invalid/check_http.hcl:19. */ "x-blank" = "b"
       (/* error: Invalid headers: headers takes a text in quotes: write "X-Word". */ X-Word) = "a"
     }
   }
   check "http" {
     name    = "list"
-    headers = /* error: Invalid headers: headers is a single value. */ ["Accept: text"]
+    headers = /* error: Invalid headers: headers is a map, such as { Accept = "text/plain" }, not a list. */ ["Accept: text"]
     method  = /* error: Invalid method: method takes no CONNECT, which has no answer of its own. */ "CONNECT"
     digest  = /* error: Invalid digest: digest takes "sha256:" or "md5:" and the digest in hexadecimal digits. */ "sha1:00"
   }

@@ -6,5 +6,4 @@ virtual_router "web" {
   auth /* error: Not supported yet: auth "hmac" is not supported yet. */ "hmac" {
     keys = { "1" = "file:/etc/holdfast/vrrp.key" }
   }
-  /* error: Not supported yet: Blocks of type "dynamic" are not supported yet. */ dynamic "track_interface" {}
 }
