@@ -205,10 +205,13 @@ func TestLeavingByReload(t *testing.T) {
 	s.edit(fmt.Sprintf("real_server \"web1\" {\n    address = %q\n    weight  = 1\n  }", s.servers[0].addr()), "")
 	s.reload()
 	s.tableHas("web1=0 web2=1")
-	st := s.status()
-	if len(st.Leaving) != 1 || st.Leaving[0].Server != "web1" || st.Leaving[0].ActiveConnections != 1 || st.Leaving[0].Drain == nil {
-		t.Errorf("leaving %+v", st.Leaving)
-	}
+	s.eventually(func() error {
+		st := s.status()
+		if len(st.Leaving) != 1 || st.Leaving[0].Server != "web1" || st.Leaving[0].ActiveConnections != 1 || st.Leaving[0].Drain == nil {
+			return fmt.Errorf("leaving %+v", st.Leaving)
+		}
+		return nil
+	})
 	c.set(s.servers[0].addr(), ipvs.DestinationStats{})
 	s.tableHas("web2=1")
 	s.logged(`real_server=web/web1 from=draining to=removed`)
