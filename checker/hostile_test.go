@@ -409,6 +409,9 @@ func acked(c *net.TCPConn) (n uint64) {
 // A hostile server costs its check at most the deadline, and the body that the check is ready to read with what the
 // kernel buffers beside it; and nothing is left afterwards, neither goroutine nor descriptor.
 func TestHostile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	const most = 16 << 20
 	var table strings.Builder
 	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)

@@ -13,6 +13,9 @@ import (
 // A real server that answers ARP for the virtual address is heard, by the interface and by the virtual MAC address's;
 // one that is set up as it should be, and this host itself, are not.
 func TestWhoHas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	lab := netlab.Test(t)
 	lan := lab.LAN("lan")
 	vip := prefix("192.0.2.100/32")

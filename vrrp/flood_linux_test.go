@@ -46,6 +46,9 @@ func flood(t *testing.T, h *netlab.Host, frame []byte, d time.Duration) (sent in
 
 // A flood of refused packets silences neither a master, nor does it hide a master from a backup.
 func TestFloodOfRefusedPackets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	lab := netlab.Test(t)
 	lan := lab.LAN("lan")
 	pa := lab.Host("a").Join(lan, "eth0", prefix("192.0.2.10/24"))

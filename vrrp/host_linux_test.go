@@ -25,6 +25,9 @@ func oneHost(t *testing.T) (*netlab.LAN, *netlab.Port, *Network) {
 }
 
 func TestLeaseEndsInTheKernel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	_, port, n := oneHost(t)
 	one := []Address{vip(100)}
 	if err := n.Hold(one, time.Second); err != nil {

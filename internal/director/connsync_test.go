@@ -198,6 +198,9 @@ func TestSyncHoldsPreemption(t *testing.T) {
 
 // What the kernel is set to goes back at the end, also of a run after a crash, and with the configuration that needed it.
 func TestSysctls(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newSite(t)
 	s.sysctls = t.TempDir()
 	value := func(path, want string) {

@@ -72,6 +72,9 @@ func TestContestedText(t *testing.T) {
 // Who answers for a master's address is told once, is seen in the status and the metrics, and is over when nobody does any
 // more, or when another director is master.
 func TestStrangerAnswersForAnAddress(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newSite(t)
 	vip := netip.MustParseAddr("127.0.0.100")
 	var mu sync.Mutex // guards what follows

@@ -376,6 +376,9 @@ func TestCredentialsOfAClient(t *testing.T) {
 
 // What others change is put back, or with drift = "report" left and told of; a reload that says otherwise counts at once.
 func TestDriftIsReported(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newSite(t)
 	s.edit(`name           = "lb1"`, "name = \"lb1\"\n  drift = \"report\"")
 	s.run()

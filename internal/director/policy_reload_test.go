@@ -49,6 +49,9 @@ func (s *site) randomService(r *rand.Rand, last bool) string {
 
 // In whatever order reloads and failures come, in the end each server that passes is up, and in the table with its weight.
 func TestServicesReloadedInAnyOrder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newSite(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

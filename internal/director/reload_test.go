@@ -233,6 +233,9 @@ func (t *stubborn) Apply(ctx context.Context, op ipvs.Op) error {
 
 // A report about what was wanted before a reload must not make us forget what the reload wants deleted.
 func TestServiceIsOursUntilItIsDeleted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newSite(t)
 	table := &stubborn{Table: s.table, held: make(chan struct{}), gate: make(chan struct{})}
 	s.open = func(context.Context) (ipvs.Table, error) { return table, nil }
@@ -265,6 +268,9 @@ func TestServiceIsOursUntilItIsDeleted(t *testing.T) {
 
 // A table that cannot be written is a fault, and what says nothing about IPVS as a whole does not end it.
 func TestFaultLastsUntilTheTableIsRead(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newSite(t)
 	var opened atomic.Int32
 	s.open = func(context.Context) (ipvs.Table, error) {
@@ -313,6 +319,9 @@ func TestRouterAloneLeavesTheLoopInPeace(t *testing.T) {
 
 // What was ours and is deleted may be somebody else's from then on.
 func TestServiceIsNotOursOnceItIsDeleted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newSite(t)
 	s.write(1, `virtual_server "two" { address = "127.0.0.100:81" }`)
 	s.run()
@@ -380,6 +389,9 @@ func TestStartUpTakesAsManyFailuresAsEver(t *testing.T) {
 // A crash during the hand-over of a router that a reload has removed must not leave its address for ever: until it is
 // over, the next run is told of it.
 func TestStateNamesARouterThatStillHandsOver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newSite(t)
 	s.adverts = "500ms"
 	s.write(1)

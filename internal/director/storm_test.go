@@ -13,6 +13,9 @@ import (
 // A thousand servers die in the same second: the table is changed in a few batches, each server leaves it, and one event
 // of a kind tells of it.
 func TestAThousandServersDieInTheSameSecond(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	const n = 1000
 	s := newSite(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0") // one port of 1,000 addresses
