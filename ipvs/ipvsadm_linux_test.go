@@ -3,6 +3,8 @@
 package ipvs_test
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -62,6 +64,34 @@ func TestIpvsadmPrintsTheSame(t *testing.T) {
 		}
 		if have, err := k.List(t.Context()); err != nil || ipvstest.Dump(have) != ipvstest.Dump(want) {
 			t.Errorf("got %v\n%swant\n%s", err, ipvstest.Dump(have), ipvstest.Dump(want))
+		}
+	}
+}
+
+// TestIpvsadmPrintsTheExamples puts the table of each example configuration into the kernel, and compares what ipvsadm
+// prints of it, line by line, with the text beside the example.
+func TestIpvsadmPrintsTheExamples(t *testing.T) {
+	netlab.RequireIPVS(t)
+	const examples = "../configs/examples"
+	files, err := filepath.Glob(examples + "/*.ipvsadm")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("got %d examples: %v", len(files), err)
+	}
+	host := netlab.Test(t).Host("director")
+	k := openKernel(t, host)
+	var owned []ipvs.Key
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := ipvstest.Parse(string(text))
+		if _, err := ipvs.Reconcile(t.Context(), k, ipvs.Goal{Services: want, Owned: owned}); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		owned = keys(want)
+		if printed := sortedLines(string(ipvsadm(t, host, "-Sn"))); printed != sortedLines(string(text)) {
+			t.Errorf("%s: ipvsadm prints\n%s\nwant\n%s", file, printed, text)
 		}
 	}
 }
