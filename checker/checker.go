@@ -25,6 +25,16 @@ type Result struct {
 	Reason string // of a failure, one of a short list; empty when passed
 	Detail string // for a person: "503 Service Unavailable"
 	Weight Weight // that the server asks for
+
+	silent bool // passed because nobody said anything, which this host can be the cause of, too
+}
+
+// cause is what a local fault says of a failure or a silence that it explains.
+func (r Result) cause() error {
+	if r.silent {
+		return errors.New(r.Detail)
+	}
+	return r.Err
 }
 
 // slot returns the first slot after now. The slots of a check are at phase, phase+interval and so on; a late one is

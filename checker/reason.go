@@ -80,12 +80,12 @@ func localFault(reason string, err error) Result {
 	return failure(reason, fmt.Errorf("%w: %w", ErrLocal, err))
 }
 
-// judgeLate makes a timeout that was noticed late after the deadline a local fault.
+// judgeLate makes a timeout, or a pass by silence, that was noticed late after the deadline a local fault.
 func judgeLate(res Result, late time.Duration) Result {
-	if res.Reason != reasonTimeout || late <= maxLate {
+	if res.Reason != reasonTimeout && !res.silent || late <= maxLate {
 		return res
 	}
-	return localFault(reasonStalled, fmt.Errorf("%w, noticed %s after it", res.Err, late.Round(time.Millisecond)))
+	return localFault(reasonStalled, fmt.Errorf("%w, noticed %s after it", res.cause(), late.Round(time.Millisecond)))
 }
 
 func failure(reason string, err error) Result {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestFault(t *testing.T) {
@@ -39,6 +40,28 @@ func TestFault(t *testing.T) {
 		res := fault("read", target, tc.err)
 		if res.Reason != tc.reason || errors.Is(res.Err, ErrLocal) != tc.local || res.Detail != tc.detail {
 			t.Errorf("%v: got %q %q, want %q %q, local %v", tc.err, res.Reason, res.Detail, tc.reason, tc.detail, tc.local)
+		}
+	}
+}
+
+// What is noticed late says nothing, a silence that would pass as little as a timeout.
+func TestJudgeLate(t *testing.T) {
+	timeout := failure(reasonTimeout, os.ErrDeadlineExceeded)
+	silence := Result{Detail: "no answer", silent: true}
+	for _, tc := range []struct {
+		res  Result
+		late time.Duration
+		want string
+	}{
+		{timeout, maxLate, reasonTimeout},
+		{timeout, maxLate + 1, reasonStalled},
+		{silence, maxLate, ""},
+		{silence, maxLate + 1, reasonStalled},
+		{Result{}, time.Hour, ""},
+		{failure(reasonRefused, syscall.ECONNREFUSED), time.Hour, reasonRefused},
+	} {
+		if got := judgeLate(tc.res, tc.late); got.Reason != tc.want || errors.Is(got.Err, ErrLocal) != (tc.want == reasonStalled) {
+			t.Errorf("%+v, %s late: got %+v, want %q", tc.res, tc.late, got, tc.want)
 		}
 	}
 }

@@ -11,10 +11,13 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
 	reasonStartTLS = "no starttls"
+
+	quitWait = 100 * time.Millisecond
 
 	maxSMTP = 32 << 10 // bytes of all replies; RFC 5321 section 4.5.3.1.5 has 512 for a line
 )
@@ -48,11 +51,11 @@ func newSMTP(c *Config) (Probe, error) {
 		defer done()
 		s := &smtpSession{config: c, conn: conn, r: buffered(conn)}
 		defer release(s.r)
-		return s.run()
+		return s.run(ctx)
 	}, nil
 }
 
-func (s *smtpSession) run() Result {
+func (s *smtpSession) run(ctx context.Context) Result {
 	greeting, res := s.reply("greeting", smtpReady)
 	if res.Err != nil {
 		return res
@@ -62,14 +65,26 @@ func (s *smtpSession) run() Result {
 		return res
 	}
 	if s.config.StartTLS {
-		if res := s.startTLS(extensions); res.Err != nil {
+		if res := s.startTLS(ctx, extensions); res.Err != nil {
 			return res
 		}
+	}
+	s.quit(ctx)
+	return Result{Detail: detailOf(greeting[0])}
+}
+
+// quit takes leave, and waits a little for the answer (RFC 5321 section 4.1.1.10).
+func (s *smtpSession) quit(ctx context.Context) {
+	until := time.Now().Add(quitWait)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
+		until = deadline
+	}
+	if s.conn.SetDeadline(until) != nil {
+		return
 	}
 	if _, err := io.WriteString(s.conn, "QUIT\r\n"); err == nil {
 		_, _ = s.reply("QUIT", 0)
 	}
-	return Result{Detail: detailOf(greeting[0])}
 }
 
 // ehlo returns the lines of the answer: the server's name and its extensions (RFC 5321 section 4.1.1.1).
@@ -83,7 +98,7 @@ func (s *smtpSession) ehlo() ([]string, Result) {
 
 // startTLS secures the connection (RFC 3207). What the server has sent before that is not to be trusted, and neither
 // is a server that sends any.
-func (s *smtpSession) startTLS(extensions []string) Result {
+func (s *smtpSession) startTLS(ctx context.Context, extensions []string) Result {
 	offered := false
 	for _, e := range extensions[1:] {
 		offered = offered || strings.EqualFold(strings.TrimSpace(e), "STARTTLS")
@@ -97,7 +112,7 @@ func (s *smtpSession) startTLS(extensions []string) Result {
 	if s.r.Buffered() > 0 {
 		return failure(reasonMalformed, errors.New("more than one reply to STARTTLS"))
 	}
-	secured, res := secure(s.conn, s.config, "")
+	secured, res := secure(ctx, s.conn, s.config, "")
 	if res.Err != nil {
 		return res
 	}

@@ -91,6 +91,16 @@ func TestSMTPCommands(t *testing.T) {
 	}
 }
 
+// A server that does not answer QUIT passes, and not at the deadline.
+func TestSMTPQuitWithoutAnAnswer(t *testing.T) {
+	target, began := smtpServer(t, "220 mail\r\n", "250 mail\r\n", ""), time.Now()
+	res, _ := check(t, Config{Kind: SMTP, Target: target, Timeout: time.Minute})
+	wantResult(t, res, "", "mail")
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("took %s", took)
+	}
+}
+
 func TestSMTPInvalid(t *testing.T) {
 	for _, helo := range []string{"a b", "a\r\nQUIT", "ä"} {
 		if _, err := newSMTP(&Config{HELO: helo}); err == nil {

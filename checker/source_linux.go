@@ -137,11 +137,11 @@ func toPrefix(n *net.IPNet) (netip.Prefix, bool) {
 	return netip.PrefixFrom(addr.Unmap(), ones), ok
 }
 
-// judge makes a failure a local fault when the way to the target leaves by a link of ours that has been down since the run
+// judge makes a failure, or a pass by silence, a local fault when the way to the target leaves by a link of ours that has been down since the run
 // was started: the kernel keeps the routes of a link that has lost its carrier. What was read of the links in the second
 // half of the run is new enough.
 func (l *local) judge(res Result, target netip.Addr, started, now time.Duration) Result {
-	if res.Reason != reasonTimeout && res.Reason != reasonNoRoute || !target.IsValid() {
+	if res.Reason != reasonTimeout && res.Reason != reasonNoRoute && !res.silent || !target.IsValid() {
 		return res
 	}
 	if l.down == nil || now-l.looked > min(linksValid, (now-started)/2) {
@@ -156,7 +156,7 @@ func (l *local) judge(res Result, target netip.Addr, started, now time.Duration)
 	}
 	for _, r := range routes {
 		if d, known := l.down[r.LinkIndex]; known && d.seen >= started {
-			return localFault(reasonNetwork, fmt.Errorf("%w, and %s here was down", res.Err, d.name))
+			return localFault(reasonNetwork, fmt.Errorf("%w, and %s here was down", res.cause(), d.name))
 		}
 	}
 	return res

@@ -19,6 +19,7 @@ import (
 // hosts are a director and a real server that notes who connects.
 type hosts struct {
 	director *netlab.Host
+	server   *netlab.Host
 	port     *netlab.Port // of the director
 
 	mu   sync.Mutex
@@ -34,6 +35,7 @@ func newHosts(t *testing.T) *hosts {
 	h := &hosts{director: lab.Host("lb1"), from: make(map[netip.Addr]bool)}
 	h.port = h.director.Join(lan, "eth0", netip.MustParsePrefix("10.1.0.2/16"), netip.MustParsePrefix("2001:db8::2/48"))
 	server := lab.Host("web1")
+	h.server = server
 	server.Join(lan, "eth0", netip.MustParsePrefix("10.1.5.7/16"), netip.MustParsePrefix("2001:db8:0:5::107/48"))
 	if err := lab.Err(); err != nil {
 		t.Fatal(err)
@@ -137,7 +139,15 @@ func TestLinkDown(t *testing.T) {
 	}}
 	dead := web
 	dead.Key.Server, dead.Config.Target = "web2", netip.MustParseAddrPort("10.1.5.8:80")
-	s := h.run(t, Options{}, web, dead)
+	names := Check{Key: Key{"dns", "ns1", "udp"}, Config: web.Config} // silence passes
+	names.Config.Kind, names.Config.Timeout = UDP, 20*time.Millisecond
+	names.Config.Target = netip.MustParseAddrPort("10.1.5.7:53")
+	mute, err := h.server.ListenPacket("udp", "10.1.5.7:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	s := h.run(t, Options{}, web, dead, names)
 	verdicts := func(web, dead Verdict) func() bool {
 		return func() bool { st := s.Snapshot(); return st[0].Verdict == web && st[1].Verdict == dead }
 	}
@@ -148,6 +158,12 @@ func TestLinkDown(t *testing.T) {
 	eventually(t, func() bool { return s.Snapshot()[0].Counts.Local > 5 })
 	if st := s.Snapshot()[0]; st.Verdict != Up || st.Counts.Failed > 0 || st.Reason != reasonNetwork || !strings.Contains(st.Detail, "eth0 here was down") {
 		t.Errorf("carrier lost: got %s, %d failed, %q %q; want up, 0, %q", st.Verdict, st.Counts.Failed, st.Reason, st.Detail, reasonNetwork)
+	}
+	eventually(t, func() bool { return s.Snapshot()[2].Counts.Local > 5 })
+	passed := s.Snapshot()[2].Counts.Passed
+	eventually(t, func() bool { return s.Snapshot()[2].Counts.Local > 10 })
+	if st := s.Snapshot()[2]; st.Counts.Passed != passed || passed == 0 || st.Verdict != Up || !strings.Contains(st.Detail, "no answer, and no ICMP error, and eth0 here was down") {
+		t.Errorf("carrier lost: silence passed %d times, then %d; %s, %s", passed, st.Counts.Passed-passed, st.Verdict, st.Detail)
 	}
 	if err := h.port.Plug(); err != nil {
 		t.Fatal(err)

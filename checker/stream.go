@@ -33,7 +33,7 @@ func open(ctx context.Context, c *Config, host string, limit int, protocols ...s
 	done = func() { stop(); _ = raw.Close() }
 	conn = &boundedConn{Conn: raw, left: limit}
 	if c.TLS.On {
-		if conn, res = secure(conn, c, host, protocols...); res.Err != nil {
+		if conn, res = secure(ctx, conn, c, host, protocols...); res.Err != nil {
 			done()
 			return nil, nil, res
 		}

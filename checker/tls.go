@@ -4,22 +4,21 @@ package checker
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
 // secure shakes hands over conn and verifies the server, unless told not to. host is what ServerName defaults to, with
 // or without a port; empty: the address of the target.
-func secure(conn net.Conn, c *Config, host string, protocols ...string) (*tls.Conn, Result) {
-	config, err := tlsConfig(c, host, &bounded(conn).asked)
+func secure(ctx context.Context, conn net.Conn, c *Config, host string, protocols ...string) (*tls.Conn, Result) {
+	config, err := tlsConfig(ctx, c, host, &bounded(conn).asked)
 	if err != nil {
 		return nil, localFault(reasonInvalid, err)
 	}
@@ -35,7 +34,7 @@ func secure(conn net.Conn, c *Config, host string, protocols ...string) (*tls.Co
 }
 
 // tlsConfig sets asked when the server asks for a certificate.
-func tlsConfig(c *Config, host string, asked *bool) (*tls.Config, error) {
+func tlsConfig(ctx context.Context, c *Config, host string, asked *bool) (*tls.Config, error) {
 	config := &tls.Config{
 		ServerName:         cmp.Or(c.TLS.ServerName, hostname(host), c.Target.Addr().WithZone("").Unmap().String()),
 		InsecureSkipVerify: c.TLS.SkipVerify,
@@ -43,12 +42,12 @@ func tlsConfig(c *Config, host string, asked *bool) (*tls.Config, error) {
 	}
 	own, err := new(tls.Certificate), error(nil) // none
 	if c.TLS.CA != "" {
-		if config.RootCAs, err = authorities.load(parseCA, c.TLS.CA); err != nil {
+		if config.RootCAs, err = authorities.load(ctx, parseCA, c.TLS.CA); err != nil {
 			return nil, fmt.Errorf("tls ca: %w", err)
 		}
 	}
 	if c.TLS.Certificate != "" {
-		if own, err = certificates.load(parsePair, c.TLS.Certificate, c.TLS.Key); err != nil {
+		if own, err = certificates.load(ctx, parsePair, c.TLS.Certificate, c.TLS.Key); err != nil {
 			return nil, fmt.Errorf("tls certificate: %w", err)
 		}
 	}
@@ -137,71 +136,3 @@ func isAlert(err error) bool {
 
 // alertVersion is protocol_version of RFC 8446 section 6.2.
 const alertVersion = 70
-
-// What is read of files for TLS is kept for all checks, until a file changes.
-var (
-	authorities  fileCache[*x509.CertPool]
-	certificates fileCache[*tls.Certificate]
-)
-
-// fileCache holds what has been made of files.
-type fileCache[T any] struct {
-	mu      sync.Mutex
-	entries map[[2]string]cached[T]
-}
-
-type cached[T any] struct {
-	stamps [2]stamp
-	value  T
-}
-
-// stamp tells a file from what it was before.
-type stamp struct {
-	modified time.Time
-	size     int64
-}
-
-// load returns what parse makes of one or two files, and parses them only when they have changed.
-func (f *fileCache[T]) load(parse func(...[]byte) (T, error), paths ...string) (value T, err error) {
-	var entry cached[T]
-	var key [2]string
-	for i, path := range paths { // before they are read: a change in the meantime is seen the next time
-		info, err := os.Stat(path)
-		if err != nil {
-			return value, err
-		}
-		key[i], entry.stamps[i] = path, stamp{info.ModTime(), info.Size()}
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if old, ok := f.entries[key]; ok && old.stamps == entry.stamps {
-		return old.value, nil
-	}
-	blobs := make([][]byte, len(paths))
-	for i, path := range paths {
-		if blobs[i], err = os.ReadFile(path); err != nil {
-			return value, err
-		}
-	}
-	if entry.value, err = parse(blobs...); err != nil {
-		return value, fmt.Errorf("read %s: %w", strings.Join(paths, ", "), err)
-	}
-	if f.entries == nil {
-		f.entries = make(map[[2]string]cached[T])
-	}
-	f.entries[key] = entry
-	return entry.value, nil
-}
-
-func parseCA(blobs ...[]byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(blobs[0]) {
-		return nil, errors.New("no certificate in it, in PEM")
-	}
-	return pool, nil
-}
-
-func parsePair(blobs ...[]byte) (*tls.Certificate, error) {
-	pair, err := tls.X509KeyPair(blobs[0], blobs[1])
-	return &pair, err
-}

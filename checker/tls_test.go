@@ -3,7 +3,6 @@
 package checker
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -216,30 +215,5 @@ func TestTLSFiles(t *testing.T) {
 	}
 	if res, _ := check(t, c); res.Err != nil {
 		t.Errorf("after the file has changed: got %v, want a pass", res.Err)
-	}
-}
-
-func TestFileCache(t *testing.T) {
-	path := writeFile(t, "file", []byte("a"))
-	var cache fileCache[string]
-	parsed := 0
-	parse := func(blobs ...[]byte) (string, error) {
-		parsed++
-		return string(bytes.Join(blobs, nil)), nil
-	}
-	for _, tc := range []struct {
-		write  string
-		want   string
-		parsed int
-	}{{"", "aa", 1}, {"", "aa", 1}, {"bc", "bcbc", 2}, {"", "bcbc", 2}} {
-		if tc.write != "" {
-			if err := os.WriteFile(path, []byte(tc.write), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		got, err := cache.load(parse, path, path)
-		if got != tc.want || err != nil || parsed != tc.parsed {
-			t.Errorf("got %q, %v, parsed %d times, want %q, %d", got, err, parsed, tc.want, tc.parsed)
-		}
 	}
 }

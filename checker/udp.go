@@ -56,7 +56,7 @@ func newUDP(c *Config, expect *regexp.Regexp) (Probe, error) {
 				_, _ = conn.Write([]byte(c.Send))
 				continue
 			case err != nil && silence && expect == nil:
-				return Result{Detail: "no answer, and no ICMP error"}
+				return Result{Detail: "no answer, and no ICMP error", silent: true}
 			case err != nil && silence && other != nil:
 				return failure(reasonAnswer, other)
 			case err != nil:

@@ -3,7 +3,6 @@
 package configs
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -55,10 +54,6 @@ func (b *builder) refuse(at hcl.Range, detail string) { b.fail(at, "Not supporte
 
 // invalid reports a value that the named attribute does not take.
 func (b *builder) invalid(name string, at hcl.Range, err error) {
-	if later, ok := errors.AsType[notYet](err); ok {
-		b.refuse(at, string(later))
-		return
-	}
 	detail := name + " " + err.Error()
 	if !strings.HasSuffix(detail, "?") {
 		detail += "."

@@ -18,11 +18,6 @@ import (
 // attribute's name, and says what to write instead.
 type parser[T any] func(cty.Value) (T, error)
 
-// notYet is the error of what is right but not served by this version; it says what.
-type notYet string
-
-func (e notYet) Error() string { return string(e) }
-
 // located is a value and the place that it comes from.
 type located[T any] struct {
 	value T
