@@ -3,6 +3,7 @@
 package configs
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -242,6 +243,19 @@ func everywhere(block reflect.Type, value string) string {
 	return out.String()
 }
 
+// fuzzJSON does with JSON what FuzzLoad does.
+func fuzzJSON(t *testing.T, src []byte) {
+	cfg, diags := LoadBytes("fuzz.json", src)
+	if (cfg == nil) != (diags.Errors() > 0) {
+		t.Fatalf("config %v with %d errors", cfg, diags.Errors())
+	}
+	for _, d := range diags {
+		if d.Line < 1 || d.Column < 1 || d.Summary == "" || d.Detail == "" {
+			t.Errorf("%+v of JSON", d)
+		}
+	}
+}
+
 // FuzzLoad: whatever the file says, there is a configuration or an error that names a line, in the order of the file.
 func FuzzLoad(f *testing.F) {
 	for _, pattern := range []string{"examples/*.hcl", "testdata/invalid/*.hcl", "testdata/pair/*/*.hcl", "testdata/*.hcl", "reference.hcl"} {
@@ -262,7 +276,24 @@ func FuzzLoad(f *testing.F) {
 	} {
 		f.Add([]byte(everywhere(reflect.TypeFor[rawConfig](), value)))
 	}
+	for _, src := range []string{
+		`{"variable": {"a": {"default": ["b"]}}, "dynamic": {"notify": {"for_each": "${var.a}", "iterator": "x", "content": {"command": ["/bin/${x.value}"]}}}}`,
+		`{"virtual_server": {"a": [{"address": "10.0.0.1:80", "check": {"http": {"headers": {"a${1}": "b"}}}}]}, "log": null, "http": {"listen": "\\u0024{1}"}}`,
+		pairOfDirectors, `variable "a" { default = [1, "a", {b = [true]}] }` + "\n" + `log { level = var.a[2].b[0] ? "debug" : var.a[*] }`,
+		"dynamic \"virtual_server\" {\n  for_each = { a = 1, b = [2] }\n  iterator = x\n  labels = [\"${x.key}${x.value}\"]\n  content {\n" +
+			"    dynamic \"check\" {\n      for_each = x.value\n      labels = [\"http\"]\n      content {\n        headers = { (x.key) = check.value }\n      }\n    }\n  }\n}\n",
+		"log {\n  level = " + doubling(20) + "\n}\n", "log {\n  level = \"%{ for a in range(10) }${a}%{ endfor ~}\"\n  format = merge({a = 1}, {b = 2}...)\n}\n",
+		"http {\n  basic_auth = { for n in [\"a\"] : n => \"$2y$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy\" }\n  listen = format(\"%s:%05d\", \"a\", 1)\n}\n",
+	} {
+		f.Add([]byte(src))
+	}
 	f.Fuzz(func(t *testing.T, src []byte) {
+		if bytes.Contains(src, []byte(includeName)) {
+			t.Skip("it would read whatever it finds")
+		}
+		if bytes.HasPrefix(src, []byte("{")) {
+			fuzzJSON(t, src)
+		}
 		cfg, diags := LoadBytes("fuzz.hcl", src)
 		if (cfg == nil) != (diags.Errors() > 0) {
 			t.Fatalf("config %v with %d errors", cfg, diags.Errors())

@@ -30,6 +30,8 @@ func FuzzPieces(f *testing.F) {
 		"\ufeffa = 1\r\nb = 2 // c\n# {\n", "a \"x\" {\n  b = \"${c[\"}\"]}\"\n}\na {}\n", "a = \"\\\"{\"\nb = 1\n",
 		"a = 1\na = 2\n", "a = 1\n\ufeffb = 2\n", "a = 1 /* {\n */\nb {\n}\n", "a = <<X\n}\nX\nb = 1\n", "a = \"$${\"\nb = \"%{if true}%{endif}\"\n",
 		"a = \"\u2028{\"\nb = [\n1,\n]\n", "a = \"\\\n\"\n", "a = {\n b = 1\n}\nc = (\n1)\n", "# x", "a = 1 # é\nb = \"é\"\nc = 1", "a {\n}", "",
+		"a = [for k, v in { b = 1 } : \"${k}}\" if v > 0]\nb = f({\n  c = 1\n}...)[*].d\n", "a = \"%{ for b in c ~}\n\"\nd = 1\n",
+		"dynamic \"a\" {\n  labels = [a.value[\"b\"], c ? d : e]\n  content {}\n}\nf = 1\n", "a = [" + strings.Repeat("b.c, ", 1200) + "1]\nd = 1\n",
 		strings.Repeat("a = ", 2) + strings.Repeat("!", 1001) + "true\n", "a = 1\n\"b\" = 1\n", "a = 1;\n", "a {\n ~}\n", "a = 1 <\n", "\xff = 1\n",
 	} {
 		f.Add([]byte(src))

@@ -73,3 +73,21 @@ func golden(t *testing.T, name, got string) {
 		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }
+
+// TestCheckVariables holds what check makes of --var and --peer-var against testdata/check_variables.txt.
+func TestCheckVariables(t *testing.T) {
+	const file = "../../configs/examples/variables.hcl"
+	var out strings.Builder
+	for _, args := range [][]string{
+		{"check", "-c", file, "--var", "priority=120", "--var", `servers={only={address="10.0.0.21", weight=1}}`},
+		{"check", "-c", file, "--peer", file, "--peer-var", "priority=90"},
+		{"check", "-c", file, "--var", "priority=90", "--peer", file, "--peer-var", "priority=100", "--peer-var", "address=10.0.0.101"},
+		{"check", "-c", file, "--var", "priority=500", "--var", "adress=10.0.0.1"},
+		{"check", "-c", file, "--var", "priority"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(args, &stdout, &stderr)
+		fmt.Fprintf(&out, "$ holdfast %s\n%s%sexit code %d\n\n", strings.Join(args, " "), &stdout, &stderr, code)
+	}
+	golden(t, "testdata/check_variables.txt", out.String())
+}

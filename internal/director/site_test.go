@@ -117,6 +117,7 @@ type site struct {
 	web     string
 	sysctls string // root
 	adverts string // interval
+	vars    []configs.Variable
 	log     lockedBuffer
 }
 
@@ -282,7 +283,7 @@ func (s *site) ready() {
 // run starts a director and returns how to stop it and wait for its end.
 func (s *site) run() (d *Director, stop func() error) {
 	s.t.Helper()
-	cfg, diags := configs.Load(s.path)
+	cfg, diags := configs.Load(s.path, s.vars...)
 	if diags.Errors() > 0 {
 		s.t.Fatal(diags.Err())
 	}

@@ -205,3 +205,19 @@ func TestWebSlowClient(t *testing.T) {
 		t.Errorf("the connection is still open: %v", err)
 	}
 }
+
+// TestReloadKeepsVariables: what was given at the start counts for as long as the director runs.
+func TestReloadKeepsVariables(t *testing.T) {
+	s := newSite(t)
+	s.write(77, "variable \"weight\" {\n  default = 1\n}")
+	s.edit("= 77", "= var.weight")
+	s.vars = []configs.Variable{{Name: "weight", Value: "5"}}
+	d, _ := s.run()
+	for range 2 {
+		if got := d.view.Load().config.VirtualServers[0].RealServers[0].Weight; got != 5 {
+			t.Errorf("the weight is %d, want 5", got)
+		}
+		s.edit("default = ", "default = 1")
+		s.reload()
+	}
+}
