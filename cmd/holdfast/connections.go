@@ -69,7 +69,7 @@ func (g *globals) wantedConnections(service, server string) (w wanted, err error
 	if service == "" {
 		return w, errors.New("--server takes SERVICE/SERVER, or --service beside it")
 	}
-	cfg, diags := configs.Load(g.config)
+	cfg, diags := g.load()
 	if diags.Errors() > 0 {
 		return w, diags.Err()
 	}

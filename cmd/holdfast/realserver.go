@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/realserver"
 	"github.com/holdfast-lb/holdfast/ipvs"
 )
@@ -260,7 +259,7 @@ func (f *realServerFlags) uses(g *globals, k *realserver.Kernel) ([]realserver.U
 		g.started = false // the command line is wrong
 		return nil, err
 	}
-	cfg, diags := configs.Load(g.config)
+	cfg, diags := g.load()
 	if diags.Errors() > 0 {
 		return nil, fmt.Errorf("correct the configuration, or say --method and do without: %w", diags.Err())
 	}
