@@ -92,8 +92,10 @@ type Transition struct {
 // Instance takes part in the election of one virtual router. Its goroutine owns the machine and the connection; the
 // addresses are kept by a second one, so that adverts never wait for them.
 type Instance struct {
-	o    Options
-	wake chan struct{}
+	o     Options
+	name  string
+	wake  chan struct{}
+	pulse pulse
 
 	mu     sync.Mutex // guards what follows
 	input  Input
@@ -127,7 +129,7 @@ const retryEvery = time.Second
 func NewInstance(in Input, o Options) *Instance {
 	o.Log = o.Log.With("virtual_router", in.Config.Name)
 	i := &Instance{
-		o: o, input: in, wake: make(chan struct{}, 1),
+		o: o, name: in.Config.Name, input: in, wake: make(chan struct{}, 1),
 		keeper: newKeeper(o.Host, o.Log),
 	}
 	i.status = Status{Name: in.Config.Name, State: Init, Config: in.Config, Refused: make(map[Refusal]uint64)}
@@ -175,8 +177,9 @@ func (i *Instance) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	done := ctx.Done()
+	defer i.pulse.waits(-1)
 	for {
-		arm(timer, i.deadline(), i.now())
+		i.pulse.waits(arm(timer, i.deadline(), i.now()))
 		select {
 		case <-done:
 			done = nil
@@ -216,6 +219,7 @@ func (i *Instance) keep() bool {
 
 // wakes is now, for the first time after the loop has waited: the machine may have slept meanwhile.
 func (i *Instance) wakes() time.Time {
+	i.pulse.works()
 	i.slept = i.o.Host.Suspended()
 	return i.now()
 }
@@ -322,11 +326,13 @@ func poke(c chan<- struct{}) {
 	}
 }
 
-// arm sets a timer to a deadline; zero: never.
-func arm(t *time.Timer, deadline, now time.Time) {
+// arm sets a timer to a deadline; zero: never. It returns how long that is; negative: for ever.
+func arm(t *time.Timer, deadline, now time.Time) time.Duration {
 	if deadline.IsZero() {
 		t.Stop()
-		return
+		return -1
 	}
-	t.Reset(deadline.Sub(now))
+	d := max(0, deadline.Sub(now))
+	t.Reset(d)
+	return d
 }

@@ -31,9 +31,10 @@ type order struct {
 // keeper keeps the addresses of one virtual router as the newest order says: installed, renewed, put back when someone
 // removed them, announced, or gone.
 type keeper struct {
-	host Host
-	log  *slog.Logger
-	wake chan struct{}
+	host  Host
+	log   *slog.Logger
+	wake  chan struct{}
+	pulse pulse
 
 	mu      sync.Mutex // guards what follows
 	order   order
@@ -93,20 +94,25 @@ func (k *keeper) counters() (announced, errors, restored uint64, err string) {
 func (k *keeper) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	defer k.pulse.waits(-1)
 	for {
+		stops := false
 		select {
 		case <-k.wake:
 		case <-timer.C:
 		case <-ctx.Done():
-			k.step(k.now())
+			stops = true
+		}
+		k.pulse.works()
+		k.step(k.now())
+		if stops {
 			return
 		}
-		k.step(k.now())
 		d := k.schedule.Deadline()
 		if !k.retry.IsZero() {
 			d = earlier(d, k.retry)
 		}
-		arm(timer, d, k.now())
+		k.pulse.waits(arm(timer, d, k.now()))
 	}
 }
 

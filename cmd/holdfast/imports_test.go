@@ -62,7 +62,7 @@ var layers = []struct {
 	may    []string
 }{
 	{"cmd/", []string{"internal/", "configs", "checker", "vrrp", "vrrp/vrrpsim", "vrrp/track", "ipvs"}},
-	{"internal/director", []string{"configs", "checker", "vrrp", "vrrp/track", "ipvs", "internal/notify", "internal/sysctl"}},
+	{"internal/director", []string{"configs", "checker", "vrrp", "vrrp/track", "ipvs", "internal/notify", "internal/sysctl", "internal/systemd"}},
 	{"internal/sysctl", []string{"configs", "vrrp", "ipvs"}},
 	{"internal/notify", []string{"internal/command"}},
 	{"internal/realserver", []string{"configs", "vrrp", "ipvs", "internal/sysctl"}},
@@ -95,7 +95,7 @@ var confined = []struct {
 	{"golang.org/x/net/bpf", sockets},
 }
 
-var sockets = regexp.MustCompile(`^(vrrp|ipvs|checker|internal/director|internal/netlab|internal/drill|internal/command|internal/realserver|vrrp/track)/\w+_linux\.go$`)
+var sockets = regexp.MustCompile(`^(vrrp|ipvs|checker|internal/director|internal/netlab|internal/drill|internal/command|internal/realserver|internal/systemd|vrrp/track)/\w+_linux\.go$`)
 
 // wrong says what is wrong with an import in a file; empty: nothing. Tests may import what they like.
 func wrong(file, imported string) string {

@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-lb/holdfast/internal/command"
 	"github.com/holdfast-lb/holdfast/internal/director"
 	"github.com/holdfast-lb/holdfast/internal/sysctl"
+	"github.com/holdfast-lb/holdfast/internal/systemd"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
@@ -46,6 +47,10 @@ func runDirector(ctx context.Context, g *globals) error {
 	}
 	log := director.NewLog(os.Stderr, cfg.Log.Format, term.IsTerminal(int(os.Stderr.Fd())))
 	defer log.Close()
+	manager, err := systemd.FromEnvironment()
+	if err != nil {
+		log.Warn("service manager not understood", "err", err)
+	}
 	network, err := vrrp.OpenNetwork(log.Logger)
 	if err != nil {
 		return err
@@ -54,7 +59,7 @@ func runDirector(ctx context.Context, g *globals) error {
 	version := builtVersion()
 	d := director.New(director.Options{
 		Config: cfg, Socket: g.socket, Log: log.Logger, Level: log.Level, Host: network, Virtual: network.IsVirtual, Dial: network.Dial, WhoHas: network.WhoHas,
-		OpenTable: openTable, Sysctls: sysctl.Root,
+		OpenTable: openTable, Sysctls: sysctl.Root, Manager: manager,
 		Version: director.Version{Version: version.Version, Revision: version.Revision, Go: version.Go},
 	})
 	return runUntilSignal(ctx, d, network)

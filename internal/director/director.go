@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/notify"
 	"github.com/holdfast-lb/holdfast/internal/sysctl"
+	"github.com/holdfast-lb/holdfast/internal/systemd"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 	"github.com/holdfast-lb/holdfast/vrrp/track"
@@ -39,6 +40,8 @@ type Options struct {
 	WhoHas func(ctx context.Context, device string, addresses []netip.Addr) ([]vrrp.Answer, error)
 	// OpenTable opens the kernel's IPVS table.
 	OpenTable func(context.Context) (ipvs.Table, error)
+	// Manager is told how the director is doing; nil: nobody is.
+	Manager *systemd.Manager
 	// Sysctls is where parameters of the kernel are set, sysctl.Root; empty: none is.
 	Sysctls string
 	Version Version
@@ -65,9 +68,12 @@ type Director struct {
 	states    chan State // mailbox of 1 to the goroutine that writes the state file
 	metrics   *metrics
 	web       *web
-	beat      atomic.Int64         // when the loop was last seen alive, in nanoseconds of the wall clock
+	beat      atomic.Int64         // when the loop was last seen alive, in nanoseconds since started
 	view      atomic.Pointer[view] // what readers may see
 	reload    sync.Mutex           // one at a time, so that the newest file is the one in force
+	// What the service manager is to be told: a mailbox of 1 to the goroutine that does.
+	conditions chan condition
+	deaf       atomic.Bool // it cannot be told, which has been logged
 
 	// Owned by the loop.
 	cfg       *configs.Config
@@ -107,6 +113,7 @@ type Director struct {
 	loans     sysctl.Loans // parameters of the kernel that we have changed
 	ready     bool         // every check has run once
 	saved     State
+	told      condition // to the service manager
 	stopping  bool
 	keeps     bool           // and leaves the addresses and the roles to its successor
 	ended     bool           // and has put nothing on this host any more but what is in the table
@@ -120,6 +127,7 @@ type view struct {
 	reloadErr error
 	started   time.Time
 	routers   []routerView // in the order of the configuration
+	leaving   []*vrrp.Instance
 	decided   decisions
 	report    ipvs.Report
 	sync      syncView
@@ -138,7 +146,8 @@ type routerView struct {
 func New(o Options) *Director {
 	d := &Director{
 		o: o, log: o.Log, inbox: newInbox(), calls: make(chan func()), newMaster: make(chan struct{}, 1), states: make(chan State, 1),
-		cfg: o.Config, started: time.Now(), routers: make(map[string]*router), roles: make(map[string]vrrp.State),
+		conditions: make(chan condition, 1),
+		cfg:        o.Config, started: time.Now(), routers: make(map[string]*router), roles: make(map[string]vrrp.State),
 		health: make(map[checker.Key]checker.Change), owned: make(map[ipvs.Key]bool), holding: make(map[string]bool),
 		services: news{kind: "virtual_server"}, servers: news{kind: "real_server"}, addresses: news{kind: "virtual_address"},
 		contested: make(map[string][]contested), drains: drains{asks: make(chan []serverID, 1)},
@@ -199,6 +208,9 @@ func (d *Director) Run(outer context.Context) error {
 	if d.cfg.Director.Realtime {
 		wg.Go(func() { realtime(inner, d.log) })
 	}
+	if d.o.Manager != nil {
+		wg.Go(func() { d.supervised(inner) })
+	}
 	start(d.notifier.Run)
 	start(d.trackers.Run)
 	d.adopt(inner)
@@ -228,7 +240,7 @@ func (d *Director) loop(ctx context.Context) {
 	firstRound := d.checks.FirstRound()
 	done, stopped := ctx.Done(), make(chan struct{})
 	for {
-		d.beat.Store(time.Now().UnixNano())
+		d.beat.Store(int64(time.Since(d.started)))
 		select {
 		case <-done:
 			done = nil
@@ -378,7 +390,11 @@ func (d *Director) publish() {
 			v.routers = append(v.routers, routerView{r.instance, r.late, d.contested[vr.Name]})
 		}
 	}
+	for _, r := range d.handingOver() {
+		v.leaving = append(v.leaving, r.instance)
+	}
 	d.view.Store(v)
+	d.tellManager()
 }
 
 // call runs f in the loop, and returns when its outcome can be seen.

@@ -3,11 +3,13 @@
 package director
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -28,16 +30,16 @@ type Log struct {
 }
 
 // NewLog starts a logger that writes to w in a format of log.format: text, json, or auto, which is text on a terminal,
-// without the time under systemd's journal, and else json. Close it.
+// text as the journal wants it if that is where w leads, and else json. Close it.
 func NewLog(w io.Writer, format string, terminal bool) *Log {
 	l := &Log{Level: new(slog.LevelVar), w: w, lines: make(chan []byte, logQueue), stop: make(chan struct{}), done: make(chan struct{})}
 	o := &slog.HandlerOptions{Level: l.Level}
-	journal := os.Getenv("JOURNAL_STREAM") != ""
-	if format == "auto" && journal {
-		o.ReplaceAttr = withoutTime
-	}
 	var h slog.Handler = slog.NewJSONHandler(queue{l}, o)
-	if format == "text" || format == "auto" && (terminal || journal) {
+	switch {
+	case format == "auto" && isJournal(w):
+		o.ReplaceAttr = withoutTime
+		h = slog.NewTextHandler(journal{queue{l}}, o)
+	case format == "text" || format == "auto" && terminal:
 		h = slog.NewTextHandler(queue{l}, o)
 	}
 	l.Logger = slog.New(h)
@@ -51,6 +53,36 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 		return slog.Attr{}
 	}
 	return a
+}
+
+// isJournal reports whether w is the stream to the journal that systemd.exec(5) names by device and inode.
+func isJournal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	return ok && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", s.Dev, s.Ino)
+}
+
+// journal puts the priority before each line that a text handler without the time writes, as sd-daemon(3) has it.
+type journal struct{ queue }
+
+func (j journal) Write(line []byte) (int, error) {
+	priority := "<6>"
+	switch {
+	case bytes.HasPrefix(line, []byte("level=ERROR")):
+		priority = "<3>"
+	case bytes.HasPrefix(line, []byte("level=WARN")):
+		priority = "<4>"
+	case bytes.HasPrefix(line, []byte("level=DEBUG")):
+		priority = "<7>"
+	}
+	return j.queue.Write(append([]byte(priority), line...))
 }
 
 func (l *Log) run() {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/notify"
+	"github.com/holdfast-lb/holdfast/internal/systemd"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 	"github.com/holdfast-lb/holdfast/vrrp/track"
@@ -36,6 +37,8 @@ var ErrReload = errors.New("reload refused, the old configuration is still in fo
 func (d *Director) Reload(ctx context.Context) (Reload, error) {
 	d.reload.Lock()
 	defer d.reload.Unlock()
+	d.notifyManager(systemd.Reloading()...)
+	defer d.notifyManager("READY=1") // with the new configuration or with the old one, as the status says
 	cfg, diags := configs.Load(d.o.Config.Path, d.o.Config.Variables...)
 	var result Reload
 	err := diags.Err()

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/internal/systemd"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/ipvs/ipvstest"
 	"github.com/holdfast-lb/holdfast/vrrp"
@@ -115,8 +116,9 @@ type site struct {
 	servers [2]*backend
 	client  Client
 	web     string
-	sysctls string // root
-	adverts string // interval
+	manager *systemd.Manager // nil: none
+	sysctls string           // root
+	adverts string           // interval
 	vars    []configs.Variable
 	log     lockedBuffer
 }
@@ -290,6 +292,7 @@ func (s *site) run() (d *Director, stop func() error) {
 	log := NewLog(&s.log, "text", false)
 	d = New(Options{
 		Config: cfg, Log: log.Logger, Level: log.Level, Host: s.host, Dial: dialSilence, OpenTable: s.open, WhoHas: s.whoHas, Sysctls: s.sysctls,
+		Manager: s.manager,
 		Version: Version{Version: "v0.0.0", Go: "go"},
 	})
 	ctx, cancel := context.WithCancel(s.t.Context())

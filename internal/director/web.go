@@ -202,10 +202,23 @@ func probe(w http.ResponseWriter, problem string) {
 	_, _ = fmt.Fprintln(w, "ok")
 }
 
-// alive says what is wrong with the loop; empty: nothing.
+// alive says what is wrong with the loop or a virtual router that runs; empty: nothing.
 func (d *Director) alive() string {
-	if age := time.Since(time.Unix(0, d.beat.Load())); age > aliveWithin {
+	if age := time.Since(d.started) - time.Duration(d.beat.Load()); age > aliveWithin {
 		return fmt.Sprintf("the loop was last seen alive %v ago", age.Round(time.Second))
+	}
+	v := d.view.Load()
+	if v == nil {
+		return "" // it begins
+	}
+	running := slices.Clone(v.leaving)
+	for _, r := range v.routers {
+		running = append(running, r.instance)
+	}
+	for _, i := range running {
+		if problem := i.Stuck(); problem != "" {
+			return fmt.Sprintf("virtual_router %s: %s", i.Name(), problem)
+		}
 	}
 	return ""
 }
