@@ -37,7 +37,7 @@ func TestDecodeIsGohcl(t *testing.T) {
 			}
 			var got, want rawConfig
 			b := newBuilder()
-			b.variables(body, nil)
+			b.variables(body, nil, nil)
 			found := decodeConfig(b.eval, body, &got)
 			expected := gohcl.DecodeBody(dynblock.Expand(body, b.eval.base), b.eval.base, &want)
 			if diff := cmp.Diff(want, got, same); diff != "" {

@@ -217,10 +217,14 @@ func plain(t *hclsyntax.TemplateExpr) (cty.Value, bool) {
 	return cty.StringVal(text.String()), true
 }
 
-// misfit reports a value that the named attribute does not take, and what the names in its expression stand for.
+// misfit reports a value that the named attribute does not take, and, unless it is secret, what the names in its expression
+// stand for.
 func (b *builder) misfit(name string, expr hcl.Expression, err error) {
 	before := len(b.diags)
 	b.invalid(name, expr.Range(), err)
+	if name == "password" {
+		return
+	}
 	for _, d := range b.diags[before:] {
 		d.Detail += b.eval.origin(expr)
 	}

@@ -169,6 +169,19 @@ func TestVariables(t *testing.T) {
 	}
 }
 
+// TestVariablesOfAPair: what is given for ours counts for the peer, if it declares it and has no value of its own.
+func TestVariablesOfAPair(t *testing.T) {
+	dir := tree(t, map[string]string{"a.hcl": pairOfDirectors, "b.hcl": strings.ReplaceAll(strings.ReplaceAll(pairOfDirectors,
+		"variable \"preempt\" {\n  default = true\n}", ""), "var.preempt", "true")})
+	ours := []Variable{{"source", "10.0.0.2"}, {"preempt", "true"}, {"priority", "90"}}
+	theirs := []Variable{{"source", "10.0.0.3"}, {"peers", `["10.0.0.2"]`}}
+	_, diags := LoadPair(filepath.Join(dir, "a.hcl"), filepath.Join(dir, "b.hcl"), ours, theirs)
+	want := "DIR/a.hcl:18:15: warning: Equal priorities"
+	if got := lines(diags, dir); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestVariablesWrong(t *testing.T) {
 	tests := []struct {
 		given Variable

@@ -52,6 +52,7 @@ func LoadBytes(name string, src []byte, given ...Variable) (*Config, Diagnostics
 type loader struct {
 	path   string
 	given  []Variable
+	shared []Variable // set too, if they are declared and not given
 	parser *hclparse.Parser
 	hash   hash.Hash
 	bodies []*hcl.File
@@ -196,7 +197,7 @@ func (l *loader) build() *builder {
 		return b
 	}
 	body := hcl.MergeFiles(l.bodies)
-	b.variables(body, l.given)
+	b.variables(body, l.given, l.shared)
 	b.diags = append(b.diags, decodeConfig(b.eval, body, &b.raw)...)
 	b.refuseLater(&b.raw)
 	b.config(&b.raw)

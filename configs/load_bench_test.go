@@ -49,3 +49,30 @@ func fleet(servers int) []byte {
 	}
 	return []byte(b.String())
 }
+
+// BenchmarkDynamic makes as many real servers by a dynamic block.
+func BenchmarkDynamic(b *testing.B) {
+	src := []byte(`dynamic "virtual_server" {
+  for_each = range(10)
+  labels   = ["s${virtual_server.value}"]
+  content {
+    address = "10.100.0.${1 + virtual_server.value}:8000"
+    check "tcp" {}
+    dynamic "real_server" {
+      for_each = range(100)
+      labels   = ["r${real_server.value}"]
+      content {
+        address = "10.128.${virtual_server.value}.${1 + real_server.value}"
+        weight  = 1
+      }
+    }
+  }
+}
+`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if cfg, diags := LoadBytes("fleet.hcl", src); cfg == nil {
+			b.Fatal(diags.Err())
+		}
+	}
+}

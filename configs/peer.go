@@ -13,9 +13,11 @@ import (
 
 // LoadPair is Load, and compares the configuration with that of another director at peer: what keeps both from hearing
 // each other is an error, what only two configurations show to be doubtful a warning. Of the other one by itself, only
-// errors are reported. Its variables are those of theirs and, but for the same names, those of ours.
+// errors are reported. Its variables are those of theirs and, but for the same names, those of ours that it declares.
 func LoadPair(path, peer string, ours, theirs []Variable) (*Config, Diagnostics) {
-	return open(path, ours...).beside(open(peer, slices.Concat(ours, theirs)...))
+	there := open(peer, theirs...)
+	there.shared = ours
+	return open(path, ours...).beside(there)
 }
 
 // beside finishes two configurations.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
@@ -36,8 +37,9 @@ func (v *variable) source() string {
 	return "set at " + place(v.at)
 }
 
-// variables reads what the files declare, gives it the values from beside them, and lets expressions use it.
-func (b *builder) variables(body hcl.Body, given []Variable) {
+// variables reads what the files declare, gives it the values from beside them, and lets expressions use it. What is shared
+// need not be declared, and what is given goes before it.
+func (b *builder) variables(body hcl.Body, given, shared []Variable) {
 	p := language().byName["variable"].blocks
 	content, _, _ := body.PartialContent(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "variable", LabelNames: []string{"name"}}}})
 	declared := map[string]*variable{}
@@ -60,7 +62,8 @@ func (b *builder) variables(body hcl.Body, given []Variable) {
 			v.def, values[raw.Name] = def, def
 		}
 	}
-	for _, g := range given {
+	shared = slices.DeleteFunc(slices.Clone(shared), func(v Variable) bool { return declared[v.Name] == nil })
+	for _, g := range slices.Concat(shared, given) {
 		b.give(g, declared, values)
 	}
 	for name, v := range declared {
