@@ -4,6 +4,7 @@ package vrrp
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -80,12 +81,15 @@ func (i *Instance) receive(b []byte, h Header) {
 	i.do(now, i.machine.Receive(now, h.Src, i.rx.advert))
 }
 
-// accept is RFC 9568 section 7.1 and RFC 3768 section 7.1. The advert is in i.rx if nothing speaks against it. That an
+func (i *Instance) accept(b []byte, h Header) Refusal {
+	return i.cfg.accept(&i.rx.advert, b, h, i.conn.Source())
+}
+
+// accept is RFC 9568 section 7.1 and RFC 3768 section 7.1. The advert is in a if nothing speaks against it. That an
 // owner of the addresses hears nobody (RFC 3768; RFC 9568 erratum 8298 has dropped it) is not done in either version: an
 // owner must know of another master to win the neighbours back from it. Another list of addresses is told of in note;
 // refusing it would make two masters of a half-done reload, and RFC 3768 leaves it open.
-func (i *Instance) accept(b []byte, h Header) Refusal {
-	c, source := &i.cfg, i.conn.Source()
+func (c *Config) accept(a *Advert, b []byte, h Header, source netip.Addr) Refusal {
 	to := c.group()
 	if c.Unicast.Enabled() {
 		to = source
@@ -102,7 +106,6 @@ func (i *Instance) accept(b []byte, h Header) Refusal {
 	case len(b) >= headerLen && b[0]>>4 != c.Version: // before what another version would be refused for
 		return RefusedVersion
 	}
-	a := &i.rx.advert
 	if reason := a.parse(b, h); reason != "" {
 		return reason
 	}
@@ -115,6 +118,15 @@ func (i *Instance) accept(b []byte, h Header) Refusal {
 		return RefusedInterval
 	}
 	return ""
+}
+
+// Judge decodes a packet and says whether a router of this configuration takes it whose own address is source; if not, why,
+// and what to do about it.
+func (c Config) Judge(b []byte, h Header, source netip.Addr) (a Advert, refused Refusal, hint string) {
+	if refused = c.accept(&a, b, h, source); refused != "" {
+		hint = refused.hint(&c, b, h)
+	}
+	return a, refused, hint
 }
 
 // refuse counts a packet that nothing else comes of, and logs each reason once a minute.

@@ -66,6 +66,7 @@ var layers = []struct {
 	{"internal/sysctl", []string{"configs", "vrrp", "ipvs"}},
 	{"internal/notify", []string{"internal/command"}},
 	{"internal/realserver", []string{"configs", "vrrp", "ipvs", "internal/sysctl"}},
+	{"internal/doctor", []string{"configs", "vrrp", "ipvs", "internal/sysctl", "internal/realserver"}},
 	{"internal/", nil},
 	{"configs", []string{"checker", "vrrp", "vrrp/track", "ipvs", "internal/notify"}},
 	{"ipvs/ipvstest", []string{"ipvs"}},
@@ -95,7 +96,7 @@ var confined = []struct {
 	{"golang.org/x/net/bpf", sockets},
 }
 
-var sockets = regexp.MustCompile(`^(vrrp|ipvs|checker|internal/director|internal/netlab|internal/drill|internal/command|internal/realserver|internal/systemd|vrrp/track)/\w+_linux\.go$`)
+var sockets = regexp.MustCompile(`^(vrrp|ipvs|checker|internal/director|internal/netlab|internal/drill|internal/command|internal/realserver|internal/systemd|internal/doctor|vrrp/track)/\w+_linux\.go$`)
 
 // wrong says what is wrong with an import in a file; empty: nothing. Tests may import what they like.
 func wrong(file, imported string) string {

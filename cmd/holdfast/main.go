@@ -34,6 +34,7 @@ var commands = []func(*globals) *cobra.Command{
 	newDrainCommand,
 	newUndrainCommand,
 	newWeightCommand,
+	newDoctorCommand,
 	newRealServerCommand,
 	newSimulateCommand,
 	newFmtCommand,

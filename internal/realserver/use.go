@@ -150,6 +150,14 @@ func (u Use) tunnel() tunnel {
 	return t
 }
 
+// Overhead is how many bytes a packet grows by on its way here; 0 but for tunnels.
+func (u Use) Overhead() int {
+	if u.Forward != ipvs.Tunnel {
+		return 0
+	}
+	return u.tunnel().bytes
+}
+
 // Notes are what is worth knowing about the uses and cannot be verified here, one line each.
 func Notes(uses []Use) []string {
 	var notes []string
@@ -157,7 +165,7 @@ func Notes(uses []Use) []string {
 		if u.Forward != ipvs.Tunnel {
 			continue
 		}
-		headers, added := 40, u.tunnel().bytes // IP and TCP of the packet inside
+		headers, added := 40, u.Overhead() // IP and TCP of the packet inside
 		if u.Address.Is6() {
 			headers = 60
 		}
