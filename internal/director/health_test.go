@@ -240,6 +240,39 @@ func TestRestartKeepsAServerDown(t *testing.T) {
 	}
 }
 
+// A restart in a panic takes nobody for up because it is in the table: by such a quorum this director might take over from
+// one that has servers.
+func TestRestartInAPanic(t *testing.T) {
+	s := newSite(t)
+	s.edit(`virtual_server "web" {`, "virtual_server \"web\" {\n  panic_threshold = 50")
+	_, stop := s.run()
+	s.tableHas("web1=1 web2=1")
+	for _, b := range s.servers {
+		b.sick.Store(true)
+	}
+	s.logged("virtual_server=web from=up to=panic")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	s.table.Applied()
+	told := len(s.log.String())
+	_, stop = s.run()
+	s.ready()
+	if vs := s.status().VirtualServers[0]; !vs.Panic || vs.RealServers[0].State != "down" || vs.RealServers[1].State != "down" {
+		t.Errorf("after a restart: panic %v, %s, %s", vs.Panic, vs.RealServers[0].State, vs.RealServers[1].State)
+	}
+	s.tableHas("web1=1 web2=1")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if ops := s.table.Applied(); len(ops) > 0 {
+		t.Errorf("operations after a restart: %v", ops)
+	}
+	if log := s.log.String()[told:]; strings.Contains(log, `virtual_server=web`) || strings.Contains(log, `real_server=web`) {
+		t.Errorf("told again: %s", log)
+	}
+}
+
 // What differs in health alone is written at most once a second; all else at once.
 func TestHealthIsWrittenSeldom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
