@@ -154,11 +154,11 @@ func newState(cfg *configs.Config, leaving []vrrp.Config, roles map[string]vrrp.
 }
 
 func (s State) equal(o State) bool {
-	return s.equalBut(o) && slices.EqualFunc(s.Health, o.Health, HealthState.equal)
+	return s.equalButHealth(o) && slices.EqualFunc(s.Health, o.Health, HealthState.equal)
 }
 
-// equalBut compares all but health.
-func (s State) equalBut(o State) bool {
+// equalButHealth compares the rest.
+func (s State) equalButHealth(o State) bool {
 	return slices.Equal(s.Services, o.Services) && slices.Equal(s.Drains, o.Drains) && reflect.DeepEqual(s.Overrides, o.Overrides) &&
 		s.ConnectionSync == o.ConnectionSync && sameLoans(s.Sysctls, o.Sysctls) && reflect.DeepEqual(s.VirtualRouters, o.VirtualRouters)
 }
@@ -271,8 +271,8 @@ func (s State) write(dir string) error {
 	return os.Rename(f.Name(), filepath.Join(dir, stateName))
 }
 
-// healthEvery is how long a state waits that differs from the one in the file in health alone: that changes much more often
-// than all else, and at worst a server comes back that the next run has to find out about anew.
+// healthEvery is the least time between two writes for health alone: that changes much more often than all else, and at
+// worst the next run finds out anew what has just changed.
 const healthEvery = time.Second
 
 // keepState writes the newest state that comes in until ctx ends, and what came in last. A full or read-only disk is
@@ -296,7 +296,7 @@ func keepState(ctx context.Context, dir string, states <-chan State, log *slog.L
 		select {
 		case newest = <-states:
 			switch wait := time.Until(wrote.Add(healthEvery)); {
-			case wait <= 0 || failed || !newest.equalBut(there):
+			case wait <= 0 || failed || !newest.equalButHealth(there):
 				write()
 			case later == nil:
 				later = time.After(wait)
