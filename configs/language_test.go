@@ -319,3 +319,68 @@ func TestFormat(t *testing.T) {
 		}
 	}
 }
+
+// TestDynamicBlocksAreApart: what must be unique in a block may be the same in the next one that a dynamic block makes.
+func TestDynamicBlocksAreApart(t *testing.T) {
+	cfg, diags := LoadBytes("x.hcl", []byte(`
+dynamic "virtual_router" {
+  for_each = [51, 52]
+  iterator = id
+  labels   = ["r${id.value}"]
+  content {
+    interface = "eth0"
+    id        = id.value
+    addresses = ["10.0.0.${id.value}/32"]
+    unicast {
+      source = "10.0.0.2"
+      peers  = ["10.0.0.3"]
+    }
+    track_interface "eth1" {}
+    track_file "f" {
+      path = "/f${id.value}"
+    }
+    track_script "s" {
+      command = ["/bin/true"]
+    }
+    track_process "p" {}
+    dynamic "track_service" {
+      for_each = [id.value]
+      labels   = ["v${id.value}"]
+      content {}
+    }
+  }
+}
+dynamic "sync_group" {
+  for_each = { a = ["r51"], b = ["r52"] }
+  labels   = [sync_group.key]
+  content {
+    members = sync_group.value
+  }
+}
+dynamic "notify" {
+  for_each = ["/bin/a", "/bin/b"]
+  content {
+    events  = ["reload"]
+    command = [notify.value]
+  }
+}
+dynamic "virtual_server" {
+  for_each = [51, 52]
+  labels   = ["v${virtual_server.value}"]
+  content {
+    address         = "10.0.0.${virtual_server.value}:80"
+    scheduler       = "mh"
+    scheduler_flags = ["mh-port"]
+    check "http" {
+      headers = { Accept = "a" }
+    }
+    real_server "web1" {
+      address = "10.0.0.21"
+    }
+  }
+}
+`))
+	if cfg == nil || len(cfg.VirtualServers) != 2 || len(cfg.VirtualRouters) != 2 || len(cfg.Notify) != 2 {
+		t.Fatal(diags)
+	}
+}
