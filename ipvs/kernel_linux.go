@@ -34,6 +34,7 @@ type writer struct {
 	moby  *moby.Handle     // nil: open one first
 	own   *reader          // nil: open one first
 	tried map[string]error // modules that were asked for once
+	ended bool             // by Close
 }
 
 // LoadKernel is OpenKernel for one who may load the kernel module if need be. Trying again later is allowed.
@@ -68,10 +69,13 @@ func OpenKernel(ctx context.Context, namespace string) (*Kernel, error) {
 	return k, nil
 }
 
-// Close releases the table, which must not be used afterwards.
+// Close releases the table once an operation that is being carried out has ended. Afterwards there are no more: they end
+// with os.ErrClosed. Closing again does nothing.
 func (k *Kernel) Close() error {
 	w := <-k.writer
 	w.close()
+	w.ended = true
+	k.writer <- w
 	return nil
 }
 
@@ -177,6 +181,9 @@ func (k *Kernel) Apply(ctx context.Context, op Op) error {
 		return context.Cause(ctx)
 	}
 	defer func() { k.writer <- w }()
+	if w.ended {
+		return fmt.Errorf("ipvs table: %w", os.ErrClosed)
+	}
 	err := w.write(ctx, k, op)
 	if errors.Is(err, unix.ENOENT) { // so says netlink, too, if there is no IPVS at the number that we know
 		if readErr := k.read(ctx, func(reader) error { return nil }); readErr != nil {
@@ -246,8 +253,8 @@ func (w *writer) writeWithModules(ctx context.Context, k *Kernel, op Op, err err
 		if _, tried := w.tried[n.module]; !tried {
 			w.tried[n.module], again = modprobe(ctx, n.module), true
 		}
-		if w.tried[n.module] != nil {
-			missing = append(missing, fmt.Sprintf("%s: the kernel has no module %s", n.what, n.module))
+		if loadErr := w.tried[n.module]; loadErr != nil { // no module, or no permission, or no modprobe
+			missing = append(missing, fmt.Sprintf("the kernel has no %s: %v", n.what, loadErr))
 		}
 	}
 	if again {

@@ -65,7 +65,7 @@ func TestKernelExplainsMissingScheduler(t *testing.T) {
 	k := openKernel(t, netlab.Test(t).Host("director"))
 	key := ipvs.Key{Address: netip.MustParseAddr("10.9.0.1"), Port: 80, Protocol: ipvs.TCP}
 	err := k.Apply(t.Context(), ipvs.Op{Kind: ipvs.AddService, Service: key, Settings: ipvs.Settings{Scheduler: "best"}})
-	if want := "scheduler best: the kernel has no module ip_vs_best"; err == nil || !strings.Contains(err.Error(), want) {
+	if want := "the kernel has no scheduler best: modprobe ip_vs_best: exit status 1: "; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q in it", err, want)
 	}
 }
@@ -90,6 +90,20 @@ func TestKernelGoesOnAfterCancelledCall(t *testing.T) {
 		if err := k.Apply(t.Context(), ipvs.Op{Kind: ipvs.DeleteService, Service: key}); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestKernelClosed(t *testing.T) {
+	netlab.RequireIPVS(t)
+	k := openKernel(t, netlab.Test(t).Host("director"))
+	for range 2 {
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	key := ipvstest.Parse("-A -t 10.9.0.1:80 -s rr")[0].Key
+	if err := k.Apply(t.Context(), ipvs.Op{Kind: ipvs.DeleteService, Service: key}); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("got %v, want %v", err, os.ErrClosed)
 	}
 }
 
@@ -213,7 +227,7 @@ func TestKernelExplains(t *testing.T) {
 	key := ipvstest.Parse("-A -u 10.9.0.1:5060 -s rr")[0].Key
 	settings := ipvs.Settings{Scheduler: "rr", Persistence: ipvs.Persistence{Timeout: time.Minute, Netmask: 32, Engine: "psychic"}}
 	err = k.Apply(t.Context(), ipvs.Op{Kind: ipvs.AddService, Service: key, Settings: settings})
-	if err == nil || !strings.Contains(err.Error(), "persistence engine psychic: the kernel has no module ip_vs_pe_psychic: ") {
+	if err == nil || !strings.Contains(err.Error(), "the kernel has no persistence engine psychic: modprobe ip_vs_pe_psychic: exit status 1: ") {
 		t.Errorf("got %v, want it to name the module", err)
 	}
 }
