@@ -52,6 +52,18 @@ func (s connSync) follow(now time.Time, master bool) connSync {
 	return s
 }
 
+// missed notes that what the master has told until now may not have come here: it has to be told again.
+func (s connSync) missed(now time.Time) connSync {
+	if s.master {
+		return s
+	}
+	s.backup, s.known, s.grown = now, 0, now
+	if !s.up.IsZero() {
+		s.up = now
+	}
+	return s
+}
+
 // roles are the halves to run, and when that changes without anything else; zero: never. After a change both run for a
 // while.
 func (s connSync) roles(now time.Time) (roles []ipvs.SyncRole, deadline time.Time) {
@@ -162,10 +174,15 @@ func (d *Director) reloadSync(old *configs.Config) {
 // syncTransition follows the role of the virtual router. A director that stops leaves the daemons to the kernel: what they
 // have gathered still goes out.
 func (d *Director) syncTransition(t vrrp.Transition) {
-	if t.Router == d.cfg.ConnectionSync.VirtualRouter {
-		d.sync.connSync = d.sync.follow(time.Now(), t.To == vrrp.Master)
-		d.followSync(time.Now())
+	if t.Router != d.cfg.ConnectionSync.VirtualRouter {
+		return
 	}
+	now := time.Now()
+	d.sync.connSync = d.sync.follow(now, t.To == vrrp.Master)
+	if t.From == vrrp.Fault { // its link may have been down: the backup half ran, and heard nothing
+		d.sync.connSync = d.sync.missed(now)
+	}
+	d.followSync(now)
 }
 
 // syncReported takes what the reconciler knows of the daemons.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/vrrp"
 )
 
 var syncStart = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -69,6 +70,9 @@ func TestSyncWarmUp(t *testing.T) {
 		{"many connections just before", up.knows(at(12), 1000), 15},
 		{"few more after them", settled, 15},
 		{"their number never settles", growing, 60},
+		{"its link was down", up.knows(at(90), 1000).missed(at(100)), 113},
+		{"its link was down, and the half does not come up", start.missed(at(100)), 160},
+		{"a master misses nothing", connSync{master: true}.missed(at(100)), 0},
 		{"backup once more", up.follow(at(20), true).follow(at(30), false).running(at(31), true, true), 44},
 	} {
 		cold, deadline := tt.state.cold(at(tt.until - 0.001))
@@ -194,6 +198,36 @@ func TestSyncHoldsPreemption(t *testing.T) {
   startup_delay      = "1h"`)
 	s.reload()
 	waits(warmingUp)
+}
+
+// A virtual router that comes back from a fault may have heard nothing meanwhile, however long its half has run.
+func TestSyncWarmsUpAfterFault(t *testing.T) {
+	s := newSite(t)
+	s.write(1, syncBlock)
+	s.edit(`id                 = 51`, `id                 = 51
+  startup_delay      = "1h"`)
+	d, _ := s.run()
+	s.syncRuns(ipvs.SyncBackup)
+	cold := func(from, to vrrp.State) (is bool) {
+		t.Helper()
+		err := d.call(t.Context(), func() {
+			hourAgo := time.Now().Add(-time.Hour)
+			d.sync.connSync = connSync{backup: hourAgo, up: hourAgo, grown: hourAgo}
+			d.followSync(time.Now())
+			d.transition(vrrp.Transition{Router: "web", From: from, To: to, At: time.Now()})
+			is = d.sync.isCold
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return is
+	}
+	if cold(vrrp.Init, vrrp.Backup) {
+		t.Error("cold after a transition that is none of a fault")
+	}
+	if !cold(vrrp.Fault, vrrp.Backup) {
+		t.Error("warm right after a fault")
+	}
 }
 
 // What the kernel is set to goes back at the end, also of a run after a crash, and with the configuration that needed it.
