@@ -223,7 +223,7 @@ func (r SyncRole) String() string {
 // while a service has a destination of another address family.
 type SyncDaemon struct {
 	Role      SyncRole
-	Interface string
+	Interface string     // of a daemon that runs empty if that link is gone: it does nothing any more
 	ID        uint8      // what is received must bear the same; 0 receives all
 	Group     netip.Addr // of multicast; the kernel's default is 224.0.0.81
 	Port      uint16     // the kernel's default is 8848

@@ -27,6 +27,7 @@ type Kernel struct {
 	namespace string
 	family    uint16      // the number of IPVS, a new one each time that the module is loaded
 	writer    chan writer // size 1: who takes it owns it
+	syncLinks syncLinks
 }
 
 // writer is what writes: moby/ipvs what it can, we the rest. Either knows one user at a time.
@@ -98,11 +99,6 @@ func (k *Kernel) Stats(ctx context.Context) ([]ServiceStats, error) { return get
 // Timeouts implements [Table].
 func (k *Kernel) Timeouts(ctx context.Context) (Timeouts, error) { return get(ctx, k, reader.timeouts) }
 
-// SyncDaemons implements [Table].
-func (k *Kernel) SyncDaemons(ctx context.Context) ([]SyncDaemon, error) {
-	return get(ctx, k, reader.syncDaemons)
-}
-
 // Info returns the version of the kernel's IPVS and the size of its connection table.
 func (k *Kernel) Info(ctx context.Context) (Info, error) { return get(ctx, k, reader.info) }
 
@@ -145,18 +141,27 @@ func (k *Kernel) read(ctx context.Context, f func(reader) error) error {
 	return explain(Op{}, err)
 }
 
-func (k *Kernel) dial() (reader, error) {
-	c := netlink.Config{MessageBufferSize: 64 << 10} // above what the kernel puts in one message of a dump
+func (k *Kernel) dial() (r reader, err error) {
+	err = k.inNamespace(func(c *netlink.Config) (err error) {
+		c.MessageBufferSize = 64 << 10 // above what the kernel puts in one message of a dump
+		r.conn, err = genetlink.Dial(c)
+		return err
+	})
+	return r, err
+}
+
+// inNamespace calls f with what opens a connection in the network namespace of the table.
+func (k *Kernel) inNamespace(f func(*netlink.Config) error) error {
+	var c netlink.Config
 	if k.namespace != "" {
 		ns, err := os.Open(k.namespace)
 		if err != nil {
-			return reader{}, err
+			return err
 		}
 		defer ns.Close()
 		c.NetNS = int(ns.Fd())
 	}
-	conn, err := genetlink.Dial(&c)
-	return reader{conn: conn}, err
+	return f(&c)
 }
 
 // findFamily fails if the number of IPVS is not the known one; 0: none is known yet.
@@ -183,6 +188,9 @@ func (k *Kernel) Apply(ctx context.Context, op Op) error {
 	defer func() { k.writer <- w }()
 	if w.ended {
 		return fmt.Errorf("ipvs table: %w", os.ErrClosed)
+	}
+	if op.Kind == StartSync && int(op.Sync.Role) < len(k.syncLinks) {
+		k.syncLinks[op.Sync.Role].Store(0)
 	}
 	err := w.write(ctx, k, op)
 	if errors.Is(err, unix.ENOENT) { // so says netlink, too, if there is no IPVS at the number that we know
