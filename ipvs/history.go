@@ -9,20 +9,45 @@ import "net/netip"
 type history struct {
 	wanted []Service
 	begun  bool // there was an attempt that succeeded; before it everything is new
-	fresh  map[Key]map[netip.AddrPort]bool
+	fresh  parts
+}
+
+// parts are parts of a table, by service and address; the zero address stands for the service itself.
+type parts map[Key]map[netip.AddrPort]bool
+
+func (p *parts) add(op Op) {
+	if *p == nil {
+		*p = make(parts)
+	}
+	if (*p)[op.Service] == nil {
+		(*p)[op.Service] = make(map[netip.AddrPort]bool)
+	}
+	(*p)[op.Service][op.Destination.Address] = true
+}
+
+// move returns the table have with these parts as they are in want.
+func (p parts) move(want, have []Service) []Service {
+	var table []Service
+	for w, is := range pairs(want, have, compareServices) {
+		switch {
+		case w == nil:
+			if !p[is.Key][netip.AddrPort{}] {
+				table = append(table, *is)
+			}
+		case is != nil:
+			table = append(table, merge(w, is, p[w.Key]))
+		case p[w.Key][netip.AddrPort{}]:
+			table = append(table, merge(w, &Service{Key: w.Key}, p[w.Key]))
+		}
+	}
+	return table
 }
 
 // want notes the newest wanted table.
 func (h *history) want(want []Service) {
 	if h.begun {
 		for _, op := range Diff(want, h.wanted) {
-			if h.fresh == nil {
-				h.fresh = make(map[Key]map[netip.AddrPort]bool)
-			}
-			if h.fresh[op.Service] == nil {
-				h.fresh[op.Service] = make(map[netip.AddrPort]bool)
-			}
-			h.fresh[op.Service][op.Destination.Address] = true
+			h.fresh.add(op)
 		}
 	}
 	h.wanted = want

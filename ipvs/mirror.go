@@ -75,9 +75,13 @@ func (m *mirror) applyServices(ctx context.Context, g goal, r *Report) (again bo
 	ops := append(diffTimeouts(g.Timeouts, m.have.Timeouts), Diff(target, ours)...)
 	if len(ops) > 0 {
 		m.known = false
-		if again, err = m.apply(ctx, ops, r); err != nil {
+		var refused map[int]bool
+		if refused, again, err = m.apply(ctx, ops, r); err != nil {
 			if !g.ReportOnly {
 				m.history = history{}
+			}
+			if !again && !hopeless(err) { // else nobody knows what the table is like
+				m.note(ops, refused, target, ours, foreign)
 			}
 			return again, err
 		}
@@ -85,6 +89,22 @@ func (m *mirror) applyServices(ctx context.Context, g goal, r *Report) (again bo
 	}
 	m.history = history{wanted: g.Services, begun: true}
 	return false, nil
+}
+
+// note takes the operations that were not refused into the copy. Else one thing that the kernel refuses would have the
+// table read again for every change.
+func (m *mirror) note(ops []Op, refused map[int]bool, target, ours, foreign []Service) {
+	var moved parts
+	for i, op := range ops {
+		switch {
+		case refused[i]:
+		case op.Kind == SetTimeouts:
+			m.have.Timeouts = m.have.Timeouts.set(op.Timeouts)
+		default:
+			moved.add(op)
+		}
+	}
+	m.have.Services, m.known = append(foreign, moved.move(target, ours)...), true
 }
 
 func (m *mirror) applySync(ctx context.Context, g goal, r *Report) (again bool, err error) {
@@ -99,7 +119,7 @@ func (m *mirror) applySync(ctx context.Context, g goal, r *Report) (again bool, 
 		return false, nil
 	}
 	m.synced = false
-	again, err = m.apply(ctx, ops, r)
+	_, again, err = m.apply(ctx, ops, r)
 	if err == nil {
 		m.have.Sync, m.synced = sorted(g.Sync), true
 		r.Sync = m.have.Sync
@@ -161,17 +181,20 @@ func (m *mirror) readSync(ctx context.Context, r *Report) error {
 	return nil
 }
 
-func (m *mirror) apply(ctx context.Context, ops []Op, r *Report) (again bool, err error) {
+// apply carries out operations, and says by their index which were refused or not tried.
+func (m *mirror) apply(ctx context.Context, ops []Op, r *Report) (refused map[int]bool, again bool, err error) {
 	// One timer for all operations, each of which has the whole time: a timer each wakes the runtime each time.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(applyTimeout, func() { cancel(context.DeadlineExceeded) })
 	defer timer.Stop()
 	var errs []error
+	refused = make(map[int]bool)
 	missing := make(map[Key]bool) // services that could not be created
 	for i, op := range ops {
 		if op.Kind == AddDestination && missing[op.Service] {
 			r.Failed[op.Kind]++
+			refused[i] = true
 			continue
 		}
 		timer.Reset(applyTimeout)
@@ -181,20 +204,21 @@ func (m *mirror) apply(ctx context.Context, ops []Op, r *Report) (again bool, er
 			continue
 		}
 		r.Failed[op.Kind]++
+		refused[i] = true
 		errs = append(errs, fmt.Errorf("%s %s: %w", op.Kind, op.object(), err))
 		switch {
 		case hopeless(err):
 			for _, op := range ops[i+1:] {
 				r.Failed[op.Kind]++
 			}
-			return false, errors.Join(errs...)
+			return nil, false, errors.Join(errs...)
 		case raced(op.Kind, err):
 			again = true
 		case op.Kind == AddService:
 			missing[op.Service] = true
 		}
 	}
-	return again, errors.Join(errs...)
+	return refused, again, errors.Join(errs...)
 }
 
 func (m *mirror) applyOne(ctx context.Context, op Op) error {

@@ -302,3 +302,56 @@ func TestReconcilerStatsAreCached(t *testing.T) {
 		}
 	})
 }
+
+// What the kernel refuses for good neither has the table read for each change nor hides what others do.
+func TestReconcilerRefusedForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t)
+		const state = pair + "-A -t 10.0.0.2:80 -s lc\n-a -t 10.0.0.2:80 -r 10.0.1.1:80 -m -w 1\n"
+		r.table.Fail(func(call string) error {
+			if strings.HasPrefix(call, "-A -t 10.0.0.2:80") || strings.HasSuffix(call, "-w 9") {
+				return syscall.EINVAL
+			}
+			return nil
+		})
+		r.set(state)
+		if r.table.String() != pair {
+			t.Fatalf("got\n%swant\n%s", r.table, pair)
+		}
+		time.Sleep(10 * time.Second) // now attempts are seconds apart
+		lists := r.table.Lists()
+		changed := state
+		for _, step := range []struct{ old, with, want string }{
+			{"10.0.1.1:80 -m -w 1\n-a -t 10.0.0.1", "10.0.1.1:80 -m -w 9\n-a -t 10.0.0.1", pair},
+			{"10.0.1.2:80 -m -w 1", "10.0.1.2:80 -m -w 3", strings.Replace(pair, "2:80 -m -w 1", "2:80 -m -w 3", 1)},
+			{"10.0.1.2:80 -m -w 3", "10.0.1.3:80 -m -w 3", strings.Replace(pair, "2:80 -m -w 1", "3:80 -m -w 3", 1)},
+			{"1:80 -s rr", "1:80 -s wlc", strings.NewReplacer("2:80 -m -w 1", "3:80 -m -w 3", "rr", "wlc").Replace(pair)},
+		} {
+			changed = strings.Replace(changed, step.old, step.with, 1)
+			r.set(changed)
+			if got := r.table.String(); got != step.want {
+				t.Errorf("got\n%swant\n%s", got, step.want)
+			}
+			if report, _ := r.last(t); !errors.Is(report.Err, syscall.EINVAL) {
+				t.Errorf("got %v, want %v", report.Err, syscall.EINVAL)
+			}
+		}
+		if got := r.table.Lists() - lists; got != 0 {
+			t.Errorf("read the table %d times for changes of ours", got)
+		}
+
+		gone := ipvs.Op{Kind: ipvs.DeleteDestination, Service: ipvstest.Parse(pair)[0].Key, Destination: ipvstest.Parse(pair)[0].Destinations[0]}
+		if err := r.table.Apply(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
+		r.table.Fail(nil)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if got := r.table.String(); got != ipvstest.Dump(ipvstest.Parse(changed)) {
+			t.Errorf("got\n%swant\n%s", got, changed)
+		}
+		if got := strings.Count(r.log.String(), "changed by others"); got != 1 {
+			t.Errorf("logged %d times that others changed something, want once:\n%s", got, r.log.String())
+		}
+	})
+}
