@@ -126,7 +126,7 @@ func (s server) left(now time.Time, vs configs.VirtualServer, rs configs.RealSer
 	switch {
 	case drains:
 		open()
-		s.drain = drain{cause: byOperator, since: run.since, until: run.until}
+		s.holds, s.drain = s.verdict == checker.Unknown, drain{cause: byOperator, since: run.since, until: run.until}
 	case weight == 0 && s.configured(rs) > 0 && (!dynamic || s.forced.Set || vs.Inhibit):
 		open()
 		s.holds = s.verdict == checker.Unknown

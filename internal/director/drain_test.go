@@ -426,3 +426,32 @@ func TestDestinationsHaveAllAttributes(t *testing.T) {
 		t.Errorf("got %+v", want[0])
 	}
 }
+
+// A server whose drain is taken back before there is a verdict on it keeps its connections, if it still has any.
+func TestUndrainAfterARestartCutsNobody(t *testing.T) {
+	s := newScene(nil)
+	start := time.Unix(1000, 0)
+	say(s.f.health, "a+ b+ c+")
+	_, s.prev, _ = desired(start, s.f, s.prev)
+	s.order("drain a")
+	have, next, _ := desired(start, s.f, s.prev)
+	last := State{
+		Services: []ServiceKey{newServiceKey(have[0].Key)}, Overrides: overrideStates(s.f.overrides), Drains: drainStates(next.running()),
+	}
+	for _, steps := range [][]struct{ order, say, want string }{
+		{{"", "", "1:0 2:2 3:3"}, {"undrain a", "", "1:0 2:2 3:3"}, {"", "a+", "1:1 2:2 3:3"}},
+		{{"drain a 0s", "", "2:2 3:3"}, {"undrain a", "", "2:2 3:3"}, {"", "a+", "1:1 2:2 3:3"}},
+	} {
+		s.f.overrides, s.f.health = last.overrides(), make(map[checker.Key]checker.Change)
+		s.prev = leftBehind(start, s.f.cfg, have, last)
+		for _, step := range steps {
+			s.order(step.order)
+			say(s.f.health, step.say)
+			want, next, _ := desired(start, s.f, s.prev)
+			if got := table(want); got != step.want {
+				t.Fatalf("%s%s: got %s, want %s", step.order, step.say, got, step.want)
+			}
+			s.prev = next
+		}
+	}
+}

@@ -30,6 +30,7 @@ func (s server) weigh(now time.Time, vs configs.VirtualServer, rs configs.RealSe
 		}
 	case s.drain.cause != 0:
 		s.present, s.weight = s.drain.ended.IsZero(), 0
+		s.holds = s.holds && s.present
 		return s, s.drain.deadline()
 	case of.panic && s.verdict != checker.Unknown: // what was never checked has no verdict to doubt
 		s.present, s.weight = true, whole
