@@ -45,6 +45,7 @@ type news struct {
 	kind      string
 	window    time.Duration
 	told      map[object]string // the state of each that was told last
+	gone      []change          // those that are removed, and nobody was told of
 	opened    time.Time         // when the window began
 	count     int               // of the events in it
 	gathering bool              // to its end
@@ -66,6 +67,7 @@ func (n *news) close() { n.opened = time.Time{} }
 // an object that nothing was told of, such as after a start, the state before is taken as known.
 func (n *news) take(now time.Time, states []change) (events []notify.Event, deadline time.Time) {
 	before := n.told
+	states = n.withGone(states)
 	n.told = make(map[object]string, len(states))
 	var list []change
 	for _, c := range states {
@@ -75,6 +77,9 @@ func (n *news) take(now time.Time, states []change) (events []notify.Event, dead
 		n.told[c.object] = c.from
 		if c.from != c.to {
 			list = append(list, c)
+			if c.to == stateRemoved {
+				n.gone = append(n.gone, c)
+			}
 		}
 	}
 	end := n.opened.Add(n.window)
@@ -99,12 +104,31 @@ func (n *news) take(now time.Time, states []change) (events []notify.Event, dead
 		events = n.summaries(now, list, states)
 		deadline = now.Add(n.window) // more may come
 	}
-	n.gathering = !few
+	n.gathering, n.gone = !few, nil
 	n.count += len(events)
 	for _, c := range list {
 		n.told[c.object] = c.to
 	}
 	return events, deadline
+}
+
+// withGone adds to the states of all objects those that are listed once only and have not been told, but for what has come
+// back.
+func (n *news) withGone(states []change) []change {
+	if len(n.gone) == 0 {
+		return states
+	}
+	there := make(map[object]bool, len(states))
+	for _, c := range states {
+		there[c.object] = true
+	}
+	for _, c := range n.gone {
+		if !there[c.object] {
+			states = append(states, c)
+		}
+	}
+	n.gone = nil
+	return states
 }
 
 // summaries makes one event of all changes to the same state.

@@ -32,6 +32,7 @@ func TestNews(t *testing.T) {
 	none := func(string, int) bool { return false }
 	below := func(m int) func(string, int) bool { return func(_ string, i int) bool { return i < m } }
 	web, both, many := []string{"web"}, []string{"web", "dns"}, strings.Fields("a b c d e")
+	gone := change{object{"web", "old"}, "draining", "removed", "it has no connections", time.Unix(1000, 0)}
 	type call struct {
 		at     time.Duration
 		states []change
@@ -65,6 +66,13 @@ func TestNews(t *testing.T) {
 			{1, states(web, 10, "up", below(8)), "", time.Second + 1},
 			{time.Second + 1, states(web, 10, "up", below(2)), "web/s0 up-down, web/s1 up-down", 0},
 			{time.Second + 2, states(web, 10, "up", below(2)), "", 0},
+		}},
+		{"what is removed is listed once only", []call{
+			{0, states(web, 7, "up", none), "", 0},
+			{1, append(states(web, 7, "up", below(7)), gone), "", time.Second + 1},
+			{2, states(web, 7, "up", below(7)), "", time.Second + 1},
+			{time.Second + 1, states(web, 7, "up", below(1)), "web/s0 up-down, web/old draining-removed", 0},
+			{time.Second + 2, states(web, 7, "up", below(1)), "", 0},
 		}},
 		{"one for each state, and each service named", []call{
 			{0, states(both, 4, "unknown", below(2)), "", time.Second},
