@@ -105,7 +105,7 @@ func desired(now time.Time, f facts, prev decisions) (want []ipvs.Service, next 
 			}
 		}
 		if is.sorry {
-			s.Destinations = append(s.Destinations, ipvs.Destination{Address: vs.Sorry.Address, Forward: vs.Sorry.Forward, Weight: 1})
+			s.Destinations = append(s.Destinations, sorryDestination(vs))
 		}
 		next.services[vs.Key] = is
 		if is.present {
@@ -133,6 +133,12 @@ func destination(rs configs.RealServer, weight uint32) ipvs.Destination {
 	return ipvs.Destination{
 		Address: rs.Address, Forward: rs.Forward, Weight: weight,
 		Upper: rs.UpperThreshold, Lower: rs.LowerThreshold, Encapsulation: rs.Encapsulation,
+	}
+}
+
+func sorryDestination(vs configs.VirtualServer) ipvs.Destination {
+	return ipvs.Destination{
+		Address: vs.Sorry.Address, Forward: vs.Sorry.Forward, Weight: 1, Encapsulation: vs.Sorry.Encapsulation,
 	}
 }
 

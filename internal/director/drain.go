@@ -180,14 +180,14 @@ func (l leaver) comesBack() server {
 // departures adds those that a new configuration has made leave.
 func departures(now time.Time, cfg *configs.Config, prev, next decisions, leaving map[serverID]leaver) {
 	var heirs map[object]serverID
-	timeouts := make(map[ipvs.Key]time.Duration, len(cfg.VirtualServers))
-	for _, vs := range cfg.VirtualServers {
-		timeouts[vs.Key] = vs.DrainTimeout
+	services := make(map[ipvs.Key]*configs.VirtualServer, len(cfg.VirtualServers))
+	for i, vs := range cfg.VirtualServers {
+		services[vs.Key] = &cfg.VirtualServers[i]
 	}
 	for _, vs := range prev.of.VirtualServers {
-		timeout, stays := timeouts[vs.Key]
-		if !stays {
-			timeout = vs.DrainTimeout
+		timeout, sorry := vs.DrainTimeout, serverID{}
+		if is, stays := services[vs.Key]; stays {
+			timeout, sorry = is.DrainTimeout, serverID{is.Key, is.Sorry.Address}
 		}
 		for _, rs := range vs.RealServers {
 			id := serverID{vs.Key, rs.Address}
@@ -206,6 +206,13 @@ func departures(now time.Time, cfg *configs.Config, prev, next decisions, leavin
 				l.drain.cause = byConfiguration
 			}
 			leaving[id] = l
+		}
+		id, was := serverID{vs.Key, vs.Sorry.Address}, prev.services[vs.Key]
+		if _, stays := next.servers[id]; was.present && was.sorry && !stays && id != sorry {
+			leaving[id] = leaver{
+				name: object{vs.Name, id.address.String()}, settings: vs.Settings, destination: sorryDestination(vs),
+				timeout: timeout, left: now,
+			}
 		}
 	}
 }

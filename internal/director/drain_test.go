@@ -16,7 +16,7 @@ import (
 )
 
 // drainStep is what happens then, and what follows. Orders are "drain a", "drain a 5s", "undrain a", "weight a 7",
-// "weight a", "maintain a", "serve a", "idle a", "remove a", "add a", "move a", "back a", "drop", "backup", "master".
+// "weight a", "maintain a", "serve a", "idle a", "remove a", "add a", "move a", "back a", "at a 8", "sorry 7", "drop", "backup", "master".
 type drainStep struct {
 	at            int // seconds
 	order, say    string
@@ -85,6 +85,15 @@ func (s *scene) order(text string) {
 		}
 	case "maintain", "serve":
 		server(func(rs *configs.RealServer) { rs.Maintenance = words[0] == "maintain" })
+	case "sorry":
+		s.edit(func(vs *configs.VirtualServer) {
+			vs.Sorry.Address = netip.MustParseAddrPort("10.0.0." + target.server + ":80")
+		})
+	case "at":
+		server(func(rs *configs.RealServer) {
+			rs.Address = netip.MustParseAddrPort("10.0.0." + words[2] + ":80")
+			delete(s.f.health, rs.Checks[0].Key)
+		})
 	case "move", "back":
 		host := map[string]byte{"move": 9, "back": 0}[words[0]] + target.server[0] - 'a'
 		server(func(rs *configs.RealServer) {
@@ -137,6 +146,9 @@ func (s *scene) states(d decisions) string {
 func TestDrains(t *testing.T) {
 	const up = "a+ b+ c+"
 	inactive := func(vs *configs.VirtualServer) { vs.Active = "r" }
+	sorry := func(vs *configs.VirtualServer) {
+		vs.Sorry = configs.SorryServer{Address: netip.MustParseAddrPort("10.0.0.8:80"), Forward: ipvs.NAT}
+	}
 	tests := []struct {
 		name   string
 		change func(*configs.VirtualServer)
@@ -253,6 +265,18 @@ func TestDrains(t *testing.T) {
 			{0, "", up, "1:1 2:2 3:3", "up up up"},
 			{1, "move b", "", "1:1 2:2 3:3", "up unknown up"},
 			{61, "", "", "1:1 2:0 3:3", "up unknown up"},
+		}},
+		{"the sorry server while it has the traffic", sorry, []drainStep{
+			{0, "", "a- b- c-", "8:1", "down down down"},
+			{1, "sorry 7", "", "7:1 8:0", "down down down"},
+			{2, "", up, "1:1 2:2 3:3 8:0", "up up up"},
+			{61, "", "", "1:1 2:2 3:3", "up up up"},
+			{62, "sorry 8", "", "1:1 2:2 3:3", "up up up"},
+		}},
+		{"a sorry server that becomes a real server", sorry, []drainStep{
+			{0, "", "a- b- c-", "8:1", "down down down"},
+			{1, "at b 8", "", "8:1", "down unknown down"},
+			{2, "", "b+", "8:2", "down up down"},
 		}},
 		{"the whole service", nil, []drainStep{
 			{0, "", up, "1:1 2:2 3:3", "up up up"},
