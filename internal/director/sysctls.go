@@ -14,7 +14,7 @@ import (
 // sysctls keeps the kernel's parameters as the configuration needs them, in a goroutine of its own: to write one may wait
 // for the kernel's lock on links.
 type sysctls struct {
-	wanted chan []sysctl.Setting // mailbox of 1; closed at the end; nil: nothing is set
+	wanted chan []sysctl.Setting // mailbox of 1, empty: all is put back; closed at the end; nil: nothing is set
 	done   chan struct{}
 }
 
@@ -28,7 +28,14 @@ func (d *Director) beginSysctls() {
 		return
 	}
 	keeper := sysctl.NewKeeper(d.log, d.o.Sysctls, d.loans)
-	keeper.Apply(neededSysctls(d.cfg))
+	apply := func(wanted []sysctl.Setting) {
+		if len(wanted) == 0 {
+			keeper.Restore()
+			return
+		}
+		keeper.Apply(wanted)
+	}
+	apply(neededSysctls(d.cfg))
 	d.reportSysctls()
 	d.loans = keeper.Loans()
 	d.sysctls = sysctls{make(chan []sysctl.Setting, 1), make(chan struct{})}
@@ -36,7 +43,7 @@ func (d *Director) beginSysctls() {
 	go func() {
 		defer close(d.sysctls.done)
 		for wanted := range d.sysctls.wanted {
-			keeper.Apply(wanted)
+			apply(wanted)
 			if now := keeper.Loans(); !sameLoans(now, told) {
 				told = now
 				d.inbox.put(sysctlLoans(now))
@@ -45,7 +52,7 @@ func (d *Director) beginSysctls() {
 	}()
 }
 
-// neededSysctls are the parameters to set.
+// neededSysctls are the parameters to set; none: it is for others to set them.
 func neededSysctls(cfg *configs.Config) []sysctl.Setting {
 	if !cfg.Director.ManageSysctls {
 		return nil

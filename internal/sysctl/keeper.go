@@ -80,8 +80,9 @@ func (k *Keeper) Loans() Loans {
 	return all
 }
 
-// Apply sets what is wanted and not so yet, and puts back what is not wanted any more. What cannot be set is said once, and
-// tried again by the next call; what others have changed after us is theirs from then on.
+// Apply sets what is wanted and not so yet. What is not wanted any more stays until Restore: connections that there are may
+// need it. What cannot be set is said once, and tried again by the next call; what others have changed after us is theirs
+// from then on.
 func (k *Keeper) Apply(want []Setting) {
 	wanted := make(map[string]bool, len(want))
 	for _, s := range want {
@@ -89,9 +90,6 @@ func (k *Keeper) Apply(want []Setting) {
 	}
 	for _, path := range slices.Sorted(maps.Keys(k.loans)) {
 		k.check(path)
-		if l, ours := k.loans[path]; ours && !wanted[path] {
-			k.putBack(l)
-		}
 	}
 	maps.DeleteFunc(k.left, func(path string, _ bool) bool { return !wanted[path] })
 	failed := make(map[string][]failure)

@@ -185,10 +185,11 @@ func TestSetAndPutBack(t *testing.T) {
 	if n := tr.said("sysctl set"); n != 2 {
 		t.Errorf("said %d times what was set, want once for each:\n%s", n, &tr.log)
 	}
-	k.Apply([]Setting{ipForward}) // a reload
-	tr.is(threshold.Path, "3 50")
+	k.Apply([]Setting{ipForward}) // a reload: what is there may need the other one
+	tr.is(threshold.Path, "0 0")
 	k.Restore()
 	tr.is(ipForward.Path, "0")
+	tr.is(threshold.Path, "3 50")
 	if l := k.Loans(); len(l.List) > 0 {
 		t.Errorf("left after all was put back: %v", l)
 	}
