@@ -42,7 +42,7 @@ type Reconciler struct {
 }
 
 type snapshot struct {
-	at    time.Time
+	at    time.Time // when the reading began
 	stats []ServiceStats
 }
 
@@ -188,17 +188,18 @@ func (e *edge) tell(log *slog.Logger, err error, begins, ends string) {
 	*e = edge(text)
 }
 
-// Stats returns what the kernel counts, at most a second old, with the services of others. It reads on its own, beside
-// the goroutine that writes. ErrNoIPVS means that no table is open.
+// Stats returns what the kernel counts, read at most a second before the call, with the services of others. It reads on
+// its own, beside the goroutine that writes. ErrNoIPVS means that no table is open.
 func (r *Reconciler) Stats(ctx context.Context) ([]ServiceStats, error) {
 	var s snapshot
+	called := time.Now()
 	select {
 	case s = <-r.stats:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	defer func() { r.stats <- s }()
-	if !s.at.IsZero() && time.Since(s.at) < statsAge {
+	if called.Sub(s.at) < statsAge {
 		return s.stats, nil
 	}
 	t := r.table.Load()
@@ -207,10 +208,11 @@ func (r *Reconciler) Stats(ctx context.Context) ([]ServiceStats, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	begin := time.Now()
 	stats, err := (*t).Stats(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read statistics: %w", err)
 	}
-	s = snapshot{time.Now(), stats}
+	s = snapshot{begin, stats}
 	return stats, nil
 }

@@ -355,3 +355,43 @@ func TestReconcilerRefusedForGood(t *testing.T) {
 		}
 	})
 }
+
+// slowCount takes its time to count.
+type slowCount struct {
+	ipvs.Table
+	began chan time.Time
+}
+
+func (s slowCount) Stats(ctx context.Context) ([]ipvs.ServiceStats, error) {
+	s.began <- time.Now()
+	time.Sleep(3 * time.Second)
+	return s.Table.Stats(ctx)
+}
+
+// What a reading that takes long finds is as old as its beginning.
+func TestReconcilerStatsAreAsOldAsTheirReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := slowCount{&ipvstest.Fake{}, make(chan time.Time, 2)}
+		r := ipvs.NewReconciler(slog.New(slog.DiscardHandler), func(context.Context) (ipvs.Table, error) { return table, nil }, func(ipvs.Report) {})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		wg.Go(func() { _ = r.Run(ctx) })
+		r.Set(ipvs.Goal{})
+		synctest.Wait()
+		wg.Go(func() { _, _ = r.Stats(t.Context()) })
+		time.Sleep(1500 * time.Millisecond)
+		called := time.Now()
+		if _, err := r.Stats(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		close(table.began)
+		var last time.Time
+		for last = range table.began {
+		}
+		if called.Sub(last) > time.Second {
+			t.Errorf("got what was read %v before it was asked for", called.Sub(last))
+		}
+	})
+}
