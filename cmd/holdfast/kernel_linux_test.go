@@ -42,6 +42,9 @@ type node struct {
 	t      *testing.T
 	host   *netlab.Host
 	client *netlab.Host
+	web    [2]*netlab.Host
+	lab    *netlab.Lab
+	lans   [2]*netlab.LAN // the clients' and the real servers'
 	cmd    *netlab.Cmd
 	ended  chan error
 	config string
@@ -60,14 +63,16 @@ func newNode(t *testing.T) *node {
 	netlab.RequireIPVS(t)
 	lab := netlab.Test(t)
 	lan := lab.LAN("lan")
-	n := &node{t: t, host: lab.Host("lb1"), client: lab.Host("client")}
+	n := &node{t: t, host: lab.Host("lb1"), client: lab.Host("client"), lab: lab}
 	n.host.Join(lan, "eth0", netip.MustParsePrefix("10.0.0.2/24"))
 	n.host.Sysctl("net.ipv4.ip_forward", "1")
 	n.client.Join(lan, "eth0", netip.MustParsePrefix("10.0.0.9/24"))
 	inside := lab.LAN("inside")
+	n.lans = [2]*netlab.LAN{lan, inside}
 	n.host.Join(inside, "eth1", netip.MustParsePrefix("10.1.0.2/24"))
 	for i := range n.hits {
 		h := lab.Host(fmt.Sprintf("web%d", i+1))
+		n.web[i] = h
 		h.Join(inside, "eth0", netip.MustParsePrefix(fmt.Sprintf("10.1.0.%d/24", 21+i)))
 		h.Route(netip.MustParsePrefix("0.0.0.0/0"), netip.MustParseAddr("10.1.0.2"))
 		l, err := h.Listen("tcp", ":80")
@@ -84,18 +89,23 @@ func newNode(t *testing.T) *node {
 		go s.Serve(l)
 		t.Cleanup(func() { _ = s.Close() })
 	}
-	dir := t.TempDir()
-	n.config, n.socket = filepath.Join(dir, "holdfast.hcl"), filepath.Join(dir, "control.sock")
+	n.files()
 	n.write(1)
-	t.Cleanup(func() {
+	return n
+}
+
+// files gives a node a place for its files, and has it stopped at the end.
+func (n *node) files() {
+	dir := n.t.TempDir()
+	n.config, n.socket = filepath.Join(dir, "holdfast.hcl"), filepath.Join(dir, "control.sock")
+	n.t.Cleanup(func() {
 		if n.cmd != nil {
 			n.kill()
 		}
-		if t.Failed() {
-			t.Log(n.log.String())
+		if n.t.Failed() {
+			n.t.Log(n.log.String())
 		}
 	})
-	return n
 }
 
 func (n *node) write(weight int) {
