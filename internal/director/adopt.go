@@ -59,6 +59,7 @@ func (d *Director) readTable(ctx context.Context) []ipvs.Service {
 	defer cancel()
 	t, err := d.o.OpenTable(ctx)
 	if err != nil {
+		d.unusable = unusable(err) // no router is to become master before the reconciler has tried again
 		return nil
 	}
 	defer func() { _ = t.Close() }()

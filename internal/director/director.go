@@ -330,13 +330,8 @@ func (d *Director) reported(r ipvs.Report) {
 	d.metrics.reconciled(r)
 	d.report = r
 	d.drift += r.Drift.Total()
-	if r.Read || r.Err == nil { // other errors say nothing about the whole table
-		d.unusable = nil
-	}
-	for _, reason := range []error{ipvs.ErrNoIPVS, ipvs.ErrReloaded, os.ErrPermission} {
-		if errors.Is(r.Err, reason) {
-			d.unusable = reason
-		}
+	if why := unusable(r.Err); why != nil || r.Read || r.Err == nil { // other errors say nothing about the whole table
+		d.unusable = why
 	}
 	if r.Err == nil {
 		d.drains.reported(time.Now(), r.Goal)
@@ -355,6 +350,16 @@ func (d *Director) reported(r ipvs.Report) {
 			d.goal = d.table.Set(d.newGoal())
 		}
 	}
+}
+
+// unusable returns why nothing can be balanced here, if that is what an error says.
+func unusable(err error) error {
+	for _, reason := range []error{ipvs.ErrNoIPVS, ipvs.ErrReloaded, os.ErrPermission} {
+		if errors.Is(err, reason) {
+			return reason
+		}
+	}
+	return nil
 }
 
 // save passes the state on when it has changed.

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -170,19 +171,30 @@ virtual_server "two" { address = "127.0.0.101:80" }`)
 func TestWithoutIPVSTheRouterIsInFault(t *testing.T) {
 	s := newSite(t)
 	var have atomic.Bool
+	var opened atomic.Int64
+	inFault := make(chan struct{})
 	s.open = func(context.Context) (ipvs.Table, error) {
+		if opened.Add(1) > 1 { // it is known from the first time on
+			<-inFault
+		}
 		if !have.Load() {
 			return nil, fmt.Errorf("probe: %w", ipvs.ErrNoIPVS)
 		}
 		return s.table, nil
 	}
+	release := sync.OnceFunc(func() { close(inFault) })
 	s.run()
+	t.Cleanup(release) // before the end of the run
 	s.eventually(func() error {
 		if vr := s.status().VirtualRouters[0]; vr.State != "fault" || !strings.Contains(vr.Reason, "no IPVS") {
 			return fmt.Errorf("router %+v, want fault for want of IPVS", vr)
 		}
 		return nil
 	})
+	if log := s.log.String(); strings.Contains(log, "to=master") {
+		t.Errorf("it was master before:\n%s", log)
+	}
+	release()
 	if code, body := s.get("/readyz"); code != http.StatusServiceUnavailable {
 		t.Errorf("readyz: %d %s", code, body)
 	}
