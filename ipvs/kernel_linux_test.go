@@ -233,6 +233,24 @@ func TestKernelExplains(t *testing.T) {
 	}
 }
 
+// TestKernelStopsSyncAtOnce stops daemons that may not have begun to run, which the kernel leaves unanswered.
+func TestKernelStopsSyncAtOnce(t *testing.T) {
+	netlab.RequireIPVS(t)
+	host := netlab.Test(t).Host("director")
+	k := openKernel(t, host)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for i := range 100 {
+		d := syncDaemon(ipvs.SyncMaster, 51)
+		d.Interface = "lo"
+		for _, kind := range []ipvs.Kind{ipvs.StartSync, ipvs.StopSync} {
+			if err := k.Apply(ctx, ipvs.Op{Kind: kind, Sync: d}); err != nil {
+				t.Fatalf("%s, time %d: %v", kind, i+1, err)
+			}
+		}
+	}
+}
+
 // TestKernelSyncLink takes the link from under daemons and puts another one of the same name there.
 func TestKernelSyncLink(t *testing.T) {
 	netlab.RequireIPVS(t)

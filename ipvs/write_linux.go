@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/mdlayher/genetlink"
 	"github.com/mdlayher/netlink"
 	moby "github.com/moby/ipvs"
 	"golang.org/x/sys/unix"
@@ -108,7 +109,25 @@ func (r reader) apply(op Op) error {
 	if op.Kind == 0 || op.Kind >= numKinds {
 		return fmt.Errorf("%s: %w", op.Kind, unix.EINVAL)
 	}
+	if op.Kind == StopSync {
+		return r.stopSync(encodeOp(op))
+	}
 	_, err := r.execute(commands[op.Kind], netlink.Request|netlink.Acknowledge, encodeOp(op))
+	return err
+}
+
+// stopSync asks for something else right behind, which is answered in any case. For a daemon that is stopped before it has
+// begun to run kthread_stop returns EINTR, and with this errno netlink_rcv_skb leaves the answer out.
+func (r reader) stopSync(request []byte) error {
+	for _, m := range []genetlink.Message{
+		{Header: genetlink.Header{Command: cmdStopSync, Version: r.family.Version}, Data: request},
+		{Header: genetlink.Header{Command: cmdGetInfo, Version: r.family.Version}},
+	} {
+		if _, err := r.conn.Send(m, r.family.ID, netlink.Request); err != nil { // without acknowledgement: only errors are told
+			return err
+		}
+	}
+	_, _, err := r.conn.Receive() // the error of the first comes first
 	return err
 }
 
