@@ -158,15 +158,15 @@ func findSysctls(f Facts) (list []problem) {
 
 // server is a real server or sorry server, and the way to it.
 type server struct {
-	service, name string
-	address       netip.Addr
-	forward       ipvs.Forward
-	virtual       netip.Addr
-	path          Path
+	of, name string // of which virtual server, and its own
+	address  netip.Addr
+	forward  ipvs.Forward
+	service  ipvs.Key
+	path     Path
 }
 
 func (s server) String() string {
-	return fmt.Sprintf("%s (%s) of virtual_server %q", s.name, s.address, s.service)
+	return fmt.Sprintf("%s (%s) of virtual_server %q", s.name, s.address, s.of)
 }
 
 // servers lists those that are not this host.
@@ -179,7 +179,7 @@ func servers(f Facts) (list []server) {
 		for _, rs := range all {
 			path, known := f.Paths[rs.Address.Addr()]
 			if known && !path.Local {
-				list = append(list, server{vs.Name, rs.Name, rs.Address.Addr(), rs.Forward, vs.Key.Address, path})
+				list = append(list, server{vs.Name, rs.Name, rs.Address.Addr(), rs.Forward, vs.Key, path})
 			}
 		}
 	}
@@ -200,7 +200,7 @@ func findTunnelMTU(f Facts) []problem {
 		client := ""
 		for _, vr := range f.Config.VirtualRouters {
 			for _, a := range vr.All() {
-				if a.Prefix.Addr() == s.virtual {
+				if a.Prefix.Addr() == s.service.Address {
 					client = a.Device
 				}
 			}

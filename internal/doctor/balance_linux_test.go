@@ -67,6 +67,8 @@ func newBalancer(t *testing.T) *site {
 // TestBalancing breaks one thing of a director with services at a time.
 func TestBalancing(t *testing.T) {
 	netlab.RequireIPVS(t)
+	netlab.RequireTool(t, "nft")
+	netlab.RequireTool(t, "iptables")
 	set := func(key, value string) func(*site) { return func(s *site) { s.lb1.Sysctl(key, value) } }
 	on := func(lines string) func(*site) { return func(s *site) { run(s.t, s.lb1, lines) } }
 	for _, b := range []breakage{
@@ -110,11 +112,13 @@ func TestBalancing(t *testing.T) {
 		{name: "wrapped", want: "firewall-tunnel", fact: "wrapped packets (ipip) to far1", mend: "iptables -I OUTPUT -o eth1 -d 10.10.1.31 -p 4 -j ACCEPT",
 			wreck: on("iptables -A OUTPUT -p ipencap -j DROP")},
 		{name: "answers", want: "firewall-forward", fact: "answers of app1 (10.10.1.11) of virtual_server \"app\": dropped by chain FORWARD",
-			mend: "iptables -I FORWARD -i eth1 -s 10.10.1.11 -j ACCEPT", wreck: on("iptables -P FORWARD DROP")},
+			mend: "iptables -I FORWARD -i eth1 -s 10.10.1.11 -p tcp -j ACCEPT", wreck: on("iptables -P FORWARD DROP")},
 		{name: "answers that connection tracking may let pass", wreck: on("iptables -P FORWARD DROP; iptables -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")},
 		{name: "files", want: "files", fact: "a director here may have 100 files open, and checks alone may take 3", mend: "LimitNOFILE=65536", wreck: limited},
 		{name: "connection sync without its link", want: "link-missing", fact: "there is no link eth9, which connection_sync uses",
-			wreck: func(s *site) { s.replace(`connection_sync { interface = "eth0" }`, `connection_sync { interface = "eth9" }`) }},
+			wreck: func(s *site) {
+				s.replace(`connection_sync { interface = "eth0" }`, `connection_sync { interface = "eth9" }`)
+			}},
 	} {
 		t.Run(b.name, func(t *testing.T) { b.test(t, newBalancer) })
 	}

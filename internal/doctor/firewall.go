@@ -111,6 +111,9 @@ func (c Condition) meets(p packet) truth {
 func (c Condition) matches(p packet) truth {
 	switch c.Field {
 	case Protocol:
+		if p.protocol == 0 {
+			return maybe
+		}
 		return c.number(p.protocol)
 	case Family:
 		return certain(slices.Contains(c.Names, map[bool]string{false: "ipv4", true: "ipv6"}[p.v6]))
@@ -197,7 +200,8 @@ func (r Ruleset) dropper(p packet) (Chain, bool) {
 			if c.Hook != hook || !c.of(p) {
 				continue
 			}
-			what := r.walk(c, p, 0)
+			steps := stepsMost
+			what := r.walk(c, p, deepest, &steps)
 			if what == drops || what == passes && c.Drops {
 				return c, true
 			}
@@ -210,14 +214,17 @@ func (c Chain) of(p packet) bool {
 	return c.Family == "inet" || c.Family == "ip" && !p.v6 || c.Family == "ip6" && p.v6
 }
 
-const deepest = 16 // jumps in one another, as in the kernel (NFT_JUMP_STACK_SIZE)
+const (
+	deepest   = 16      // jumps in one another, as in the kernel (NFT_JUMP_STACK_SIZE)
+	stepsMost = 1 << 20 // rules that are looked at for a packet; a host may have many, and few of them in a packet's way
+)
 
 // walk follows the rules. A rule that the packet may meet counts for it, and not against it.
-func (r Ruleset) walk(c Chain, p packet, depth int) outcome {
-	if depth > deepest {
-		return accepts
-	}
+func (r Ruleset) walk(c Chain, p packet, deeper int, steps *int) outcome {
 	for _, rule := range c.Rules {
+		if *steps--; *steps < 0 || deeper < 0 {
+			return accepts // nobody knows
+		}
 		met := yes
 		for _, cond := range rule.Conditions {
 			met = min(met, cond.meets(p))
@@ -242,7 +249,7 @@ func (r Ruleset) walk(c Chain, p packet, depth int) outcome {
 			if at < 0 {
 				return accepts
 			}
-			what := r.walk(r.Chains[at], p, depth+1)
+			what := r.walk(r.Chains[at], p, deeper-1, steps)
 			switch {
 			case what == accepts || met == maybe && rule.Verdict == Goto:
 				return accepts

@@ -176,6 +176,7 @@ func syncs(f Facts) []packet {
 	return []packet{in, out}
 }
 
+// numbers: a service by mark takes any protocol.
 var numbers = map[ipvs.Protocol]uint16{ipvs.TCP: 6, ipvs.UDP: 17, ipvs.SCTP: 132}
 
 // requests come from clients, whose link is not known. Those by mark are left out: what has the mark is not known either.
@@ -196,7 +197,8 @@ func answers(f Facts) (list []packet) {
 	for _, s := range servers(f) {
 		if s.forward == ipvs.NAT && s.path.Device != "" {
 			list = append(list, packet{
-				what: "answers of " + s.String(), hooks: passing, v6: s.address.Is6(), in: s.path.Device, from: s.address, answers: true,
+				what: "answers of " + s.String(), hooks: passing, v6: s.address.Is6(), in: s.path.Device, protocol: numbers[s.service.Protocol],
+				from: s.address, answers: true,
 			})
 		}
 	}

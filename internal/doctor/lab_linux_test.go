@@ -347,6 +347,8 @@ func (s *site) networkd(file string) {
 
 // TestFirewall adds rules that drop, one at a time, with the tools themselves.
 func TestFirewall(t *testing.T) {
+	netlab.RequireTool(t, "nft")
+	netlab.RequireTool(t, "iptables")
 	quiet := func(s *site) { // lb1 does not hear lb2 any more
 		s.silent = true
 		run(s.t, s.lb2, "ip address del 10.0.0.100/32 dev eth0")

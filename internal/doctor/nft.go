@@ -213,7 +213,8 @@ func (n nftParser) values(c *Condition, right json.RawMessage) bool {
 	if json.Unmarshal(right, &text) == nil {
 		if len(text) > 1 && text[0] == '@' {
 			elements, there := n.sets[n.prefix+text]
-			return there && !slices.ContainsFunc(elements, func(v json.RawMessage) bool { return !n.values(c, v) })
+			var plain nftParser // of a set no other one is a part
+			return there && !slices.ContainsFunc(elements, func(v json.RawMessage) bool { return !plain.values(c, v) })
 		}
 		return c.value(text)
 	}

@@ -58,6 +58,7 @@ func TestRealServer(t *testing.T) {
 // TestTunnelEnd breaks one thing of a real server behind a tunnel at a time.
 func TestTunnelEnd(t *testing.T) {
 	netlab.RequireIPVS(t) // a kernel that has it has ipip
+	netlab.RequireTool(t, "iptables")
 	use := realserver.Use{Forward: ipvs.Tunnel, Address: netip.MustParseAddr(vip), Local: netip.MustParseAddr("10.0.0.2")}
 	use.Encapsulation.Type = ipvs.IPIP
 	healthy := func(t *testing.T) *site {

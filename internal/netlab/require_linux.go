@@ -53,6 +53,13 @@ func RequireNetem(t testing.TB) {
 	require(t, netem(), "run it with: deploy/lab/test PACKAGE", "1")
 }
 
+// RequireTool skips the test where a program is not installed. With REQUIRE_KERNEL set it fails the test instead.
+func RequireTool(t testing.TB, name string) {
+	t.Helper()
+	_, err := exec.LookPath(name)
+	require(t, err, "install it with: deploy/lab/vm --prepare", "1", "netns")
+}
+
 func require(t testing.TB, err error, advice string, strict ...string) {
 	t.Helper()
 	if err == nil {
