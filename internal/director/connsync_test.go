@@ -230,6 +230,44 @@ func TestSyncWarmsUpAfterFault(t *testing.T) {
 	}
 }
 
+// With the module ip_vs go its parameters, and when it is loaded again they are set again: that they have the kernel's values
+// then is nobody's doing.
+func TestSysctlsOfAModuleThatIsLoadedAgain(t *testing.T) {
+	s := newSite(t)
+	s.sysctls = t.TempDir()
+	file := filepath.Join(s.sysctls, "net/ipv4/vs/expire_nodest_conn")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("0"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	isSet := func() error {
+		b, err := os.ReadFile(file)
+		if err == nil && strings.TrimSpace(string(b)) != "1" {
+			err = fmt.Errorf("it is %q", b)
+		}
+		return err
+	}
+	s.run()
+	s.eventually(isSet)
+	s.tableHas("web1=1 web2=1")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	s.table.Fail(func(string) error { return ipvs.ErrNoIPVS })
+	s.routerIs("web", "fault")
+	s.eventually(func() error {
+		last, err := ReadState(filepath.Join(filepath.Dir(s.path), "state"))
+		if err == nil && len(last.Sysctls.List) > 0 {
+			err = fmt.Errorf("the state has %v", last.Sysctls.List)
+		}
+		return err
+	})
+	if err := os.WriteFile(file, []byte("0"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.table.Fail(nil)
+	s.eventually(isSet)
+}
+
 // What the kernel is set to goes back at the end, also of a run after a crash, and with the configuration that needed it.
 func TestSysctls(t *testing.T) {
 	if testing.Short() {

@@ -337,7 +337,7 @@ func (d *Director) reported(r ipvs.Report) {
 		d.drains.reported(time.Now(), r.Goal)
 	}
 	d.syncReported(r)
-	if r.Read { // which is every few seconds, and when IPVS has come
+	if r.Read || d.unusable != nil { // every few seconds, and when IPVS has come or gone: with it go its parameters
 		d.applySysctls()
 	}
 	if r.Err == nil && r.Goal == d.goal { // what was to be deleted is
