@@ -15,11 +15,14 @@ import (
 	"time"
 )
 
-// hold opens a connection of a client that it keeps, to the server of that number.
+// hold opens a connection of a client that it keeps, to the server of that number; -1: to any.
 func (n *node) hold(server int) (c net.Conn, ask func() error) {
 	n.t.Helper()
 	n.eventually("a connection to keep", func() error {
-		before := n.hits[server].Load()
+		before := int64(-1)
+		if server >= 0 {
+			before = n.hits[server].Load()
+		}
 		conn, err := n.client.Dial(n.t.Context(), "tcp", vip+":80")
 		if err != nil {
 			return err
@@ -39,7 +42,7 @@ func (n *node) hold(server int) (c net.Conn, ask func() error) {
 		if err := ask(); err != nil {
 			return err
 		}
-		if n.hits[server].Load() == before {
+		if server >= 0 && n.hits[server].Load() == before {
 			_ = conn.Close()
 			return errors.New("it went to the other one")
 		}
