@@ -140,8 +140,10 @@ type Check struct {
 	Key    Key
 	Config Config
 	Start  Verdict
-	// Relapses of an earlier Set, with Start Down: it has to pass so much longer than Rise to come up, see Tally.
+	// Relapses of an earlier Set, with Start Down: it has to pass so much longer than Rise to come up, see Tally, until that
+	// is forgotten, counted from Since.
 	Relapses int
+	Since    time.Time // when it went down, with Start Down; zero: now
 }
 
 // StatusSet is a set of HTTP status codes from 100 to 599.

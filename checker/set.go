@@ -187,8 +187,11 @@ func (s *Set) add(c Check, j job, old *member, now time.Time) *member {
 		m.weight = old.weight
 	} else if c.Start == Down {
 		m.unsaid, m.tally.relapse = true, uint8(min(max(c.Relapses, 0), maxRelapse))
+		if !c.Since.IsZero() {
+			m.since = c.Since
+		}
 	}
-	m.tally.changed = now.Sub(s.base)
+	m.tally.changed = m.since.Sub(s.base)
 	if !s.applied {
 		m.first = true
 		s.first++

@@ -208,6 +208,24 @@ func TestSetStartDown(t *testing.T) {
 	})
 }
 
+// How often it flapped is forgotten after a restart when it would have been without one.
+func TestSetStartDownLongAgo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := web("a")
+		c.Config.Interval, c.Config.Retry, c.Start, c.Relapses = time.Second, time.Second, Down, 4
+		c.Since = time.Now().Add(-time.Hour)
+		s, f := start(t, Options{}, c)
+		if st := s.Snapshot()[0]; st.Need != c.Config.Rise || st.Damped != 0 || !st.Since.Equal(c.Since) {
+			t.Errorf("needs %d passes, damped for %s, since %s", st.Need, st.Damped, st.Since)
+		}
+		f.says(nil)
+		time.Sleep(time.Duration(c.Config.Rise) * time.Second)
+		if st := s.Snapshot()[0]; st.Verdict != Up {
+			t.Errorf("got %s after %d passes, want up after %d", st.Verdict, st.Run, c.Config.Rise)
+		}
+	})
+}
+
 // The promise: out no later than fall × interval + timeout after the failure, back after rise × interval + timeout, when
 // the retry is the interval, wherever in the interval the failure falls and however long the server takes to fail.
 func TestSetPromise(t *testing.T) {

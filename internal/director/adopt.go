@@ -173,7 +173,7 @@ func checks(cfg *configs.Config, decided decisions) []checker.Check {
 				case was.verdict == checker.Up || was.verdict == checker.Unknown && vs.StartUp:
 					c.Start = checker.Up // it takes as many failures as ever to go; else the first pass brings it in
 				case was.verdict == checker.Down:
-					c.Start, c.Relapses = checker.Down, was.relapses
+					c.Start, c.Relapses, c.Since = checker.Down, was.relapses, was.since
 				}
 				all = append(all, c)
 			}

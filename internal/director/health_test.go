@@ -93,6 +93,9 @@ func TestRestartKeepsHealth(t *testing.T) {
 			var starts []string
 			for _, c := range checks(cfg, after) {
 				starts = append(starts, c.Start.String())
+				if c.Start == checker.Down && !c.Since.Equal(now) {
+					t.Errorf("%v starts as down since %v, want %v", c.Key, c.Since, now)
+				}
 			}
 			if got := strings.Join(starts, " "); got != tt.starts {
 				t.Errorf("checks start %s, want %s", got, tt.starts)
