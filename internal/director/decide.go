@@ -15,8 +15,12 @@ import (
 // decisionGap is the least time between two decisions for what the checks say or for a weight that rises. The first change
 // is decided on at once, those that follow together: a thousand servers that fail in the same second change the table at
 // most ten times. Where a decision takes long, on a slow machine with very many servers, it is three times that, so that the
-// checks have the processor for most of the time.
-const decisionGap = 100 * time.Millisecond
+// checks have the processor for most of the time; but after one nobody waits longer than decisionRest: it may have been a
+// stall of this process that took so long.
+const (
+	decisionGap  = 100 * time.Millisecond
+	decisionRest = time.Second
+)
 
 // due does what the time has come for, and returns how long nothing more is to be done.
 func (d *Director) due(now time.Time) time.Duration {
@@ -38,7 +42,7 @@ func (d *Director) due(now time.Time) time.Duration {
 
 // decideAt is when to decide again; zero: not before something changes.
 func (d *Director) decideAt() time.Time {
-	soonest := d.decidedAt.Add(max(decisionGap, 3*d.took))
+	soonest := d.decidedAt.Add(max(decisionGap, d.took+min(2*d.took, decisionRest)))
 	if d.stale || !d.deadline.IsZero() && d.deadline.Before(soonest) {
 		return soonest
 	}

@@ -143,7 +143,10 @@ func TestFewServersLeft(t *testing.T) {
 // Where a decision takes long, there is time between two of them.
 func TestDecisionsLeaveTime(t *testing.T) {
 	now := time.Now()
-	for took, want := range map[time.Duration]time.Duration{0: decisionGap, 5 * time.Millisecond: decisionGap, time.Second: 3 * time.Second} {
+	for took, want := range map[time.Duration]time.Duration{
+		0: decisionGap, 5 * time.Millisecond: decisionGap, 200 * time.Millisecond: 600 * time.Millisecond,
+		time.Minute: time.Minute + decisionRest, // a stall
+	} {
 		d := &Director{decidedAt: now, took: took, stale: true}
 		if got := d.decideAt().Sub(now); got != want {
 			t.Errorf("a decision that took %s: the next one after %s, want %s", took, got, want)
