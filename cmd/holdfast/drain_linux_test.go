@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
 
 // hold opens a connection of a client that it keeps, to the server of that number; -1: to any.
@@ -143,4 +146,85 @@ func TestDrainKeepsConnections(t *testing.T) {
 	}
 	table(drained)
 	asks("out of the configuration")
+}
+
+// TestDrainOfEveryMethod: where answers do not pass the director, and where persistence holds the client, a drained server
+// keeps its connection, too, and gets no other one.
+func TestDrainOfEveryMethod(t *testing.T) {
+	for _, tt := range []struct{ name, settings, flag string }{
+		{"direct routing, persistence", "scheduler = \"wrr\"\n forward = \"dr\"\n persistence { timeout = \"1m\" }", "-g"},
+		{"tunnel", "scheduler = \"rr\"\n forward = \"tunnel\"", "-i"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t)
+			for i, h := range n.web {
+				h.Join(n.lans[0], "eth1", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/24", 21+i)))
+				for key, value := range map[string]string{"arp_ignore": "1", "arp_announce": "2", "rp_filter": "0"} {
+					h.Sysctl("net.ipv4.conf.all."+key, value)
+				}
+				h.Address("lo", netip.MustParsePrefix(vip+"/32"))
+				if tt.flag == "-i" {
+					tunnel(t, h)
+				}
+			}
+			s := plain()
+			s.settings = tt.settings
+			s.web1, s.web2 = `real_server "web1" { address = "10.0.0.21" }`, `real_server "web2" { address = "10.0.0.22" }`
+			n.configure(s)
+			n.start()
+			n.serving()
+			before := n.hits[0].Load()
+			_, ask := n.hold(-1)
+			drained := 1
+			if n.hits[0].Load() > before {
+				drained = 0
+			}
+			name, place := fmt.Sprintf("web/web%d", drained+1), fmt.Sprintf("-r 10.0.0.2%d:80 %s", drained+1, tt.flag)
+			if out, code := n.runs("drain", name, "--timeout", "10m"); code != 0 {
+				t.Fatal(out)
+			}
+			n.eventually("weight 0", func() error {
+				if got := n.ipvsadm("-Sn"); !strings.Contains(got, place+" -w 0") {
+					return fmt.Errorf("table:\n%s", got)
+				}
+				return nil
+			})
+			before = n.hits[drained].Load()
+			for range 5 {
+				n.eventually("request", n.get)
+			}
+			if hits := n.hits[drained].Load() - before; hits > 0 {
+				t.Errorf("%d new connections to the drained server", hits)
+			}
+			time.Sleep(3 * time.Second) // in which it could be counted, wrongly, as having none
+			if err := ask(); err != nil {
+				t.Errorf("the connection does not go on: %v", err)
+			}
+			if out, code := n.runs("drain", name, "--timeout", "0s", "--wait"); code != 0 {
+				t.Fatal(out)
+			}
+			n.eventually("end", func() error {
+				if got := n.ipvsadm("-Sn"); strings.Contains(got, place) {
+					return fmt.Errorf("table:\n%s", got)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// tunnel makes a host unpack what comes by IP in IP.
+func tunnel(t *testing.T, h *netlab.Host) {
+	t.Helper()
+	if out, err := h.Command(t.Context(), "modprobe", "ipip").CombinedOutput(); err != nil {
+		t.Fatalf("modprobe ipip: %v: %s", err, out)
+	}
+	link, err := h.Netlink().LinkByName("tunl0")
+	if err == nil {
+		err = h.Netlink().LinkSetUp(link)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Sysctl("net.ipv4.conf.tunl0.rp_filter", "0")
 }
