@@ -37,21 +37,7 @@ var election = []Check{
 				return problem{
 					fact: fmt.Sprintf("%s on %s: adverts of %s are refused (%s): %s", vrid(vr), vr.Interface, h.From, string(h.Refused), h.Hint),
 					mend: fmt.Sprintf("make version, auth, unicast and intervals of virtual_router %q the same on both", vr.Name),
-				}, h.Refused != "" && h.Refused != vrrp.RefusedOwn
-			})
-		},
-	},
-	{
-		ID: "adverts-own-address", Role: Director, Severity: Broken,
-		Looks: "adverts arrive that come from this host's own address",
-		Why:   "two hosts have one address, or the network sends back what it got",
-		Mend:  "another address for one of the hosts",
-		find: func(f Facts) []problem {
-			return eachHeard(f, func(vr vrrp.Config, h Heard) (p problem, found bool) {
-				return problem{
-					fact: fmt.Sprintf("%s on %s: an advert has come from %s, which is this host's", vrid(vr), vr.Interface, h.From),
-					mend: "find the other one: arping -D -I " + vr.Interface + " " + h.From.String(),
-				}, h.Refused == vrrp.RefusedOwn
+				}, h.Refused != ""
 			})
 		},
 	},
@@ -113,6 +99,13 @@ var election = []Check{
 		Why:   "clients reach that host instead of the master: a real server that answers for what is on its lo, a forgotten address, or a director whose adverts do not get here",
 		Mend:  "take the address off that host; on a real server: `holdfast real-server setup`",
 		find:  findTaken,
+	},
+	{
+		ID: "host-address-taken", Role: Director, Severity: Broken,
+		Looks: "another host answers ARP for an address of this one, on the link of a virtual router",
+		Why:   "two hosts have one address: adverts and answers to checks go to either of them",
+		Mend:  "another address for one of the hosts",
+		find:  findTwin,
 	},
 }
 
@@ -191,14 +184,57 @@ func findTaken(f Facts) (list []problem) {
 		}
 		s := vrrp.Status{Config: vr, Peers: f.peers(vr)}
 		for _, a := range s.Strangers(f.Answers, time.Now()) {
-			who := a.MAC
+			who, mend := a.MAC, fmt.Sprintf("there: ip address del %s dev LINK", a.Address)
+			if name := serverAt(f, a.Host); name != "" {
+				who, mend = name+" "+who, "there: holdfast real-server setup"
+			}
 			if a.Host.IsValid() {
 				who += " (" + a.Host.String() + ")"
 			}
 			list = append(list, problem{
 				fact: fmt.Sprintf("%s answers ARP for %s of virtual_router %q on %s", who, a.Address, vr.Name, a.Device),
-				mend: fmt.Sprintf("there: ip address del %s dev LINK; on a real server: holdfast real-server setup", a.Address),
+				mend: mend,
 			})
+		}
+	}
+	return list
+}
+
+// serverAt is the real server that has an address; empty: none.
+func serverAt(f Facts, a netip.Addr) string {
+	for _, vs := range f.Config.VirtualServers {
+		for _, rs := range vs.RealServers {
+			if rs.Address.Addr() == a {
+				return fmt.Sprintf("real_server %q", rs.Name)
+			}
+		}
+	}
+	return ""
+}
+
+func findTwin(f Facts) (list []problem) {
+	for _, a := range f.Answers {
+		if slices.Contains(f.own(a.Device), a.Address) {
+			list = append(list, problem{
+				fact: fmt.Sprintf("%s answers ARP for %s of this host on %s", a.MAC, a.Address, a.Device),
+				mend: fmt.Sprintf("give one of the two another address: arping -I %s %s", a.Device, a.Address),
+			})
+		}
+	}
+	return list
+}
+
+// own are the IPv4 addresses of a link but the virtual ones.
+func (f *Facts) own(device string) (list []netip.Addr) {
+	virtual := make(map[netip.Addr]bool)
+	for _, vr := range f.Config.VirtualRouters {
+		for _, a := range vr.All() {
+			virtual[a.Prefix.Addr()] = true
+		}
+	}
+	for _, a := range f.Addresses {
+		if addr := a.Prefix.Addr(); a.Device == device && addr.Is4() && !virtual[addr] {
+			list = append(list, addr)
 		}
 	}
 	return list

@@ -9,11 +9,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -282,118 +278,13 @@ func (f *Facts) listen(ctx context.Context, d time.Duration) error {
 		}
 	}
 	for _, device := range names(asked) {
-		list, err := n.WhoHas(ctx, device, slices.Compact(asked[device]))
+		addresses := append(asked[device], f.own(device)...)
+		slices.SortFunc(addresses, netip.Addr.Compare)
+		list, err := n.WhoHas(ctx, device, slices.Compact(addresses))
 		if err != nil {
 			f.unknown("who has the virtual addresses: %v", err)
 		}
 		f.Answers = append(f.Answers, list...)
 	}
 	return ctx.Err()
-}
-
-// readModules looks for the modules where modprobe(8) would.
-func (f *Facts) readModules(root string) {
-	needed, _ := neededModules(f.Config)
-	if len(needed) == 0 {
-		return
-	}
-	var uts unix.Utsname
-	_ = unix.Uname(&uts) // then nothing is found
-	tree := filepath.Join("/", root, "lib/modules", unix.ByteSliceToString(uts.Release[:]))
-	builtin, err1 := os.ReadFile(filepath.Join(tree, "modules.builtin"))
-	loadable, err2 := os.ReadFile(filepath.Join(tree, "modules.dep"))
-	forbidden := readAll(filepath.Join("/", root, "etc/modprobe.d/*.conf"), filepath.Join("/", root, "usr/lib/modprobe.d/*.conf"))
-	for _, name := range needed {
-		switch {
-		case loaded(name) || contains(string(builtin), name):
-			f.Modules[name] = Loaded
-		case forbids(forbidden, name):
-			f.Modules[name] = Forbidden
-		case contains(string(loadable), name):
-			f.Modules[name] = Loadable
-		case name == "ip_vs" || err1 == nil && err2 == nil:
-			f.Modules[name] = Missing
-		}
-	}
-	if err1 != nil || err2 != nil {
-		f.unknown("which modules the kernel has: there is no %s", tree)
-	}
-}
-
-// loaded finds IPVS by what it shows, because it may be built in where no list says so.
-func loaded(name string) bool {
-	if name == "ip_vs" {
-		if _, err := os.Stat("/proc/thread-self/net/ip_vs"); err == nil {
-			return true
-		}
-	}
-	_, err := os.Stat("/sys/module/" + name)
-	return err == nil
-}
-
-// contains looks for a module in modules.builtin or modules.dep: a line for each, which begins with its path.
-func contains(list, name string) bool {
-	for line := range strings.Lines(list) {
-		file, _, _ := strings.Cut(strings.TrimSpace(line), ":")
-		base, _, _ := strings.Cut(filepath.Base(file), ".")
-		if strings.ReplaceAll(base, "-", "_") == name {
-			return true
-		}
-	}
-	return false
-}
-
-// forbids finds what hardening guides have in modprobe.d(5): install NAME /bin/false.
-func forbids(text, name string) bool {
-	for line := range strings.Lines(text) {
-		words := strings.Fields(line)
-		if len(words) == 3 && words[0] == "install" && words[1] == name && slices.Contains([]string{"true", "false"}, filepath.Base(words[2])) {
-			return true
-		}
-	}
-	return false
-}
-
-// readAll reads the files that fit the patterns, in the order of the patterns and their names.
-func readAll(patterns ...string) string {
-	var b strings.Builder
-	for _, p := range patterns {
-		found, _ := filepath.Glob(p) // the patterns are right
-		for _, name := range found {
-			text, err := os.ReadFile(name)
-			if err == nil {
-				b.Write(append(text, '\n'))
-			}
-		}
-	}
-	return b.String()
-}
-
-// readManagers reads what systemd-networkd and NetworkManager say of the links that get virtual addresses, where they say it to
-// others: below /run.
-func (f *Facts) readManagers(root string) {
-	at := func(path string) string { return filepath.Join("/", root, path) }
-	read := func(patterns ...string) map[string]string {
-		into := make(map[string]string)
-		settings(into, readAll(patterns...))
-		return into
-	}
-	for _, device := range addressed(f.Config) {
-		l, there := f.Links[device]
-		if !there {
-			continue
-		}
-		index := strconv.Itoa(l.Index)
-		if state := read(at("run/systemd/netif/links/" + index)); state[".NETWORK_FILE"] != "" && state[".ADMIN_STATE"] != "unmanaged" {
-			file := state[".NETWORK_FILE"]
-			drop := filepath.Base(file) + ".d/*.conf"
-			link := read(at(file), at("usr/lib/systemd/network/"+drop), at("run/systemd/network/"+drop), at("etc/systemd/network/"+drop))
-			own := read(at("usr/lib/systemd/networkd.conf"), at("run/systemd/networkd.conf"), at("etc/systemd/networkd.conf"),
-				at("usr/lib/systemd/networkd.conf.d/*.conf"), at("run/systemd/networkd.conf.d/*.conf"), at("etc/systemd/networkd.conf.d/*.conf"))
-			f.Managers = append(f.Managers, networkd(device, file, link, own))
-		}
-		if read(at("run/NetworkManager/devices/" + index))["device.managed"] == "true" {
-			f.Managers = append(f.Managers, Manager{Name: "NetworkManager", Device: device, Addresses: true})
-		}
-	}
 }

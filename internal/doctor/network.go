@@ -20,8 +20,8 @@ var network = []Check{
 	},
 	{
 		ID: "bridge-querier", Role: Director, Severity: Warning,
-		Looks: "a bridge of this host sorts multicast by who wants it, nobody on it asks who does, and adverts over IPv6 or connection sync rely on that",
-		Why:   "Linux sends to all ports as long as it hears no querier, other switches do not, and a querier that stops makes them forget: groups other than 224.0.0.x get lost",
+		Looks: "a bridge of this host sorts multicast by who wants it and does not ask who does, and adverts over IPv6 or connection sync pass it",
+		Why:   "without a querier nobody tells who is still a member: switches that sort likewise forget them after some minutes, and drop groups other than 224.0.0.x (this bridge does not, as long as it hears no querier)",
 		Mend:  "`ip link set br0 type bridge mcast_querier 1`, or `mcast_snooping 0`",
 		find:  findQuerier,
 	},
