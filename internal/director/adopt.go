@@ -53,9 +53,12 @@ func (d *Director) cleanUp() {
 	}
 }
 
+// adoptTimeout is more than the kernel takes to list 40,000 real servers on a slow machine.
+const adoptTimeout = 15 * time.Second
+
 // readTable returns what is in the kernel's table. The reconciler says what is wrong if it cannot be read.
 func (d *Director) readTable(ctx context.Context) []ipvs.Service {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, adoptTimeout)
 	defer cancel()
 	t, err := d.o.OpenTable(ctx)
 	if err != nil {
