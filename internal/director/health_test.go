@@ -311,3 +311,33 @@ func TestHealthIsWrittenSeldom(t *testing.T) {
 		there(state(6, key))
 	})
 }
+
+// What could not be written is tried again, without another change to come first, and in the end.
+func TestStateIsWrittenOnceItCanBe(t *testing.T) {
+	for _, stops := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "state")
+			if err := os.WriteFile(dir, nil, 0o600); err != nil { // no directory: nothing can be written
+				t.Fatal(err)
+			}
+			states, ended := make(chan State), make(chan struct{})
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { keepState(ctx, dir, states, slog.New(slog.DiscardHandler)); close(ended) }()
+			want := State{Version: stateVersion, Services: []ServiceKey{newServiceKey(farm(nil, nil).VirtualServers[0].Key)}}
+			states <- want
+			synctest.Wait()
+			if err := os.Remove(dir); err != nil {
+				t.Fatal(err)
+			}
+			if !stops {
+				time.Sleep(stateRetry)
+				synctest.Wait()
+			}
+			cancel()
+			<-ended
+			if got, err := ReadState(dir); err != nil || !got.equal(want) {
+				t.Errorf("stops %t: the file has %+v, %v, want %+v", stops, got, err, want)
+			}
+		})
+	}
+}

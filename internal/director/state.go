@@ -275,6 +275,9 @@ func (s State) write(dir string) error {
 // worst the next run finds out anew what has just changed.
 const healthEvery = time.Second
 
+// stateRetry is how long after a write that failed the next one is tried at the latest.
+const stateRetry = 10 * time.Second
+
 // keepState writes the newest state that comes in until ctx ends, and what came in last. A full or read-only disk is
 // said once.
 func keepState(ctx context.Context, dir string, states <-chan State, log *slog.Logger) {
@@ -290,7 +293,9 @@ func keepState(ctx context.Context, dir string, states <-chan State, log *slog.L
 		if err != nil && !failed {
 			log.Warn("state not saved: a restart would begin as if it were the first", "path", dir, "err", err)
 		}
-		failed = err != nil
+		if failed = err != nil; failed {
+			later = time.After(stateRetry)
+		}
 	}
 	for {
 		select {
