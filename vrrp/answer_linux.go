@@ -3,6 +3,7 @@
 package vrrp
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,11 +50,18 @@ func (n *Network) WhoHas(ctx context.Context, device string, addresses []netip.A
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	if err := probe(ctx, conn, mac, addresses); err != nil {
-		return nil, fmt.Errorf("ask on %s: %w", device, err)
-	}
+	sent := make(chan error, 1)
+	go func() { // who answers the first is heard meanwhile: what a busy network says unasked would fill the buffer
+		err := probe(ctx, conn, mac, addresses)
+		until := time.Now()
+		if err == nil {
+			until = until.Add(probeWait)
+		}
+		_ = conn.SetReadDeadline(until) // an error: it is closed, and no longer read
+		sent <- err
+	}()
 	answers, err := readAnswers(conn, addresses, ours)
-	if err != nil {
+	if err = cmp.Or(<-sent, err); err != nil {
 		return nil, fmt.Errorf("ask on %s: %w", device, err)
 	}
 	for i := range answers {
@@ -88,12 +96,9 @@ func probe(ctx context.Context, conn *packet.Conn, mac net.HardwareAddr, address
 	return nil
 }
 
-// readAnswers reads what others say of the addresses, each once, until the time is over. A request whose sender has the
-// address says so, too.
+// readAnswers reads what others say of the addresses, each once, until the deadline of the connection. A request whose sender
+// has the address says so, too.
 func readAnswers(conn *packet.Conn, addresses []netip.Addr, ours map[string]bool) ([]Answer, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(probeWait)); err != nil {
-		return nil, err
-	}
 	var answers []Answer
 	b := make([]byte, 128)
 	for {

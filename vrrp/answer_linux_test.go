@@ -3,9 +3,13 @@
 package vrrp
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
+
+	"github.com/mdlayher/arp"
 
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
@@ -61,4 +65,39 @@ func TestWhoHas(t *testing.T) {
 		t.Error("asked on a link that is down")
 	}
 	t.Log(err)
+}
+
+// Who answers late among many addresses is heard on a network where others ask for much.
+func TestWhoHasOnABusyNetwork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	lab := netlab.Test(t)
+	lan := lab.LAN("lan")
+	director := lab.Host("director").Join(lan, "eth0", prefix("192.0.2.1/24"))
+	bad := lab.Host("bad").Join(lan, "eth0", prefix("192.0.2.11/24"))
+	stranger := lab.Host("x").Join(lan, "eth0", prefix("192.0.2.12/24"))
+	var addresses []netip.Addr
+	for i := range 50 {
+		addresses = append(addresses, netip.AddrFrom4([4]byte{192, 0, 2, byte(100 + i)}))
+	}
+	last := addresses[len(addresses)-1]
+	bad.Host.Address("lo", netip.PrefixFrom(last, 32))
+	n := network(t, director.Host)
+	request, err := arp.NewPacket(arp.OperationRequest, stranger.MAC, addr("192.0.2.12"), make(net.HardwareAddr, 6), addr("192.0.2.99"))
+	must(t, err)
+	payload, err := request.MarshalBinary()
+	must(t, err)
+	frame := append(append(append(slices.Clone(director.MAC), stranger.MAC...), 0x08, 0x06), payload...)
+	ended := make(chan int)
+	go func() { ended <- flood(t, stranger.Host, frame, time.Second) }()
+	var answers []Answer
+	must(t, director.Host.Do(func() (err error) {
+		answers, err = n.WhoHas(t.Context(), "eth0", addresses)
+		return err
+	}))
+	t.Logf("beside %d other requests", <-ended)
+	if len(answers) != 1 || answers[0].Address != last || answers[0].MAC != bad.MAC.String() {
+		t.Errorf("got %v, want %v of %v", answers, last, bad.MAC)
+	}
 }
