@@ -30,7 +30,7 @@ func newDoctorCommand(g *globals) *cobra.Command {
 			"mends it. It changes nothing, listens for some seconds, and needs root to see all.\n" +
 			"This host is a director by the configuration (-c), whether or not one runs; or a real server, if it has the address of\n" +
 			"one there, or by --server, or by --method and what belongs to it, without a configuration.\n" +
-			"Exit code 0: nothing is broken, though there may be warnings; 1: something is, or it could not be found out.",
+			"Exit code 0: nothing broken was found, though there may be warnings, and what could not be found out; 1: something was.",
 		Example: "  holdfast doctor\n" +
 			"  holdfast doctor --json -c holdfast.hcl\n" +
 			"  holdfast doctor --method dr --address 10.0.0.100",
@@ -152,12 +152,14 @@ func (d diagnosis) text() string {
 	for _, u := range d.Unknown {
 		wrap(&b, "not found out: ", u, "  ")
 	}
-	role := strings.Join(d.Roles, " and ")
-	if len(d.Findings) == 0 {
-		fmt.Fprintf(&b, "%s: nothing found\n", role)
-	} else {
-		fmt.Fprintf(&b, "%s: %d broken, %s\n", role, broken, plural(len(d.Findings)-broken, "warning"))
+	sum := "nothing found"
+	if len(d.Findings) > 0 {
+		sum = fmt.Sprintf("%d broken, %s", broken, plural(len(d.Findings)-broken, "warning"))
 	}
+	if len(d.Unknown) > 0 {
+		sum += fmt.Sprintf(", %d not found out", len(d.Unknown))
+	}
+	fmt.Fprintf(&b, "%s: %s\n", strings.Join(d.Roles, " and "), sum)
 	return b.String()
 }
 

@@ -49,6 +49,18 @@ func expect(t *testing.T, n *node, want string) {
 
 // TestDoctorPair: on a pair that runs, each of the two finds nothing, and then what is broken.
 func TestDoctorPair(t *testing.T) {
+	for name, block := range map[string]string{
+		"multicast": "", "virtual MAC": "use_vmac = true", "no lease": `address_lease = "off"`,
+		"unicast": "unicast {\n    source = \"10.0.0.%d\"\n    peers  = [\"10.0.0.%d\"]\n  }",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testDoctorPair(t, block)
+		})
+	}
+}
+
+func testDoctorPair(t *testing.T, block string) {
 	lab := netlab.Test(t)
 	lan := lab.LAN("lan")
 	pair := make([]*node, 2)
@@ -56,6 +68,10 @@ func TestDoctorPair(t *testing.T) {
 		dir := t.TempDir()
 		n := &node{t: t, host: lab.Host(fmt.Sprintf("lb%d", i+1)), config: filepath.Join(dir, "holdfast.hcl"), socket: filepath.Join(dir, "s")}
 		n.host.Join(lan, "eth0", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/24", 2+i)))
+		block := block
+		if strings.Contains(block, "%d") {
+			block = fmt.Sprintf(block, 2+i, 3-i)
+		}
 		text := fmt.Sprintf(`
 director {
   control_socket = %q
@@ -67,8 +83,9 @@ virtual_router "web" {
   priority           = %d
   advertise_interval = "100ms"
   addresses          = ["%s/32"]
+  %s
 }
-`, n.socket, dir, 200-i*100, vip)
+`, n.socket, dir, 200-i*100, vip, block)
 		if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -87,6 +88,20 @@ func TestDoctorPage(t *testing.T) {
 	tables, after, ok2 := strings.Cut(rest, end)
 	if !ok1 || !ok2 {
 		t.Fatalf("%s lacks the lines around its tables", path)
+	}
+	known := make(map[string]bool)
+	for _, c := range doctor.Catalogue() {
+		known[c.ID] = true
+	}
+	_, symptoms, _ := strings.Cut(before, "## By symptom")
+	named := regexp.MustCompile("`([a-z-]+)`").FindAllStringSubmatch(symptoms, -1)
+	if len(named) < 20 {
+		t.Errorf("by symptom the page names %d findings", len(named))
+	}
+	for _, m := range named {
+		if !known[m[1]] {
+			t.Errorf("by symptom the page names %s, which no check finds", m[1])
+		}
 	}
 	got := catalogueTables()
 	if *update {

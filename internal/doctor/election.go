@@ -182,7 +182,7 @@ func findTaken(f Facts) (list []problem) {
 		if f.Listened == 0 || f.Deaf[vr.Name] != "" {
 			continue
 		}
-		s := vrrp.Status{Config: vr, Peers: f.peers(vr)}
+		s := f.status(vr)
 		for _, a := range s.Strangers(f.Answers, time.Now()) {
 			who, mend := a.MAC, fmt.Sprintf("there: ip address del %s dev LINK", a.Address)
 			if name := serverAt(f, a.Host); name != "" {
@@ -240,6 +240,23 @@ func (f *Facts) own(device string) (list []netip.Addr) {
 	return list
 }
 
+// status is what tells whom to ask for the addresses of a virtual router. A backup has no link for its virtual MAC address: it
+// asks on the one below.
+func (f *Facts) status(vr vrrp.Config) vrrp.Status {
+	below := func(list []vrrp.Address) []vrrp.Address {
+		list = slices.Clone(list)
+		for i, a := range list {
+			if l := f.Links[a.Device]; onVMAC(vr, a) && !(l.Up && l.Carrier) {
+				list[i].Device = vr.Interface
+			}
+		}
+		return list
+	}
+	peers := f.peers(vr)
+	vr.Addresses, vr.Excluded = below(vr.Addresses), below(vr.Excluded)
+	return vrrp.Status{Config: vr, Peers: peers}
+}
+
 // peers are the senders that were heard.
 func (f *Facts) peers(vr vrrp.Config) (list []vrrp.Peer) {
 	for _, h := range f.Heard {
@@ -252,10 +269,13 @@ func (f *Facts) peers(vr vrrp.Config) (list []vrrp.Peer) {
 
 const sendersMost = 16 // that strangers can make us remember
 
-// note remembers the last advert of a sender.
+// note remembers the last advert of a sender other than this host.
 func (f *Facts) note(vr vrrp.Config, source netip.Addr, b []byte, header vrrp.Header) {
 	h := Heard{Router: vr.Name, From: header.Src}
 	h.Advert, h.Refused, h.Hint = vr.Judge(b, header, source)
+	if h.Refused == vrrp.RefusedOwn {
+		return
+	}
 	same := func(o Heard) bool { return o.Router == h.Router && o.From == h.From }
 	f.Heard = slices.DeleteFunc(f.Heard, same)
 	if len(f.Heard) < sendersMost {

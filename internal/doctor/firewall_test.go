@@ -122,6 +122,38 @@ func TestNFT(t *testing.T) {
 	}
 }
 
+// TestFirewalld: its tables are changed by its own command. The rules are those of a zone that goes by the link.
+func TestFirewalld(t *testing.T) {
+	const doc = `{"nftables": [
+		{"chain": {"family": "inet", "table": "firewalld", "name": "filter_INPUT", "type": "filter", "hook": "input", "prio": 10, "policy": "accept"}},
+		{"chain": {"family": "inet", "table": "firewalld", "name": "filter_IN_public"}},
+		{"rule": {"family": "inet", "table": "firewalld", "chain": "filter_INPUT", "expr": [
+			{"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}}, {"accept": null}]}},
+		{"rule": {"family": "inet", "table": "firewalld", "chain": "filter_INPUT", "expr": [{"goto": {"target": "filter_IN_public"}}]}},
+		{"rule": {"family": "inet", "table": "firewalld", "chain": "filter_IN_public", "expr": [
+			{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 22}}, {"accept": null}]}},
+		{"rule": {"family": "inet", "table": "firewalld", "chain": "filter_IN_public", "expr": [{"reject": {"type": "icmpx", "expr": "admin-prohibited"}}]}}]}`
+	r, err := parseNFT([]byte(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		p    packet
+		want string
+	}{
+		{advertIn, "firewall-cmd --permanent --add-protocol=vrrp && firewall-cmd --reload"},
+		{syncIn, "firewall-cmd --permanent --add-port=8848/udp && firewall-cmd --reload"},
+	} {
+		c, drops := r.dropper(tt.p)
+		if got := r.open(c, tt.p); !drops || got != tt.want {
+			t.Errorf("drops is %t, got %q, want %q", drops, got, tt.want)
+		}
+	}
+	if _, drops := r.dropper(packet{hooks: coming, protocol: 6, port: 22}); drops {
+		t.Error("what a rule accepts is dropped")
+	}
+}
+
 // FuzzFirewall: whatever the tools print, it ends, and without a panic.
 func FuzzFirewall(f *testing.F) {
 	f.Add(`{"nftables": [{"chain": {"family": "ip", "table": "t", "name": "c", "type": "filter", "hook": "input"}},

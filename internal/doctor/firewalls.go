@@ -80,6 +80,9 @@ func dropped(f Facts, packets []packet) (list []problem) {
 
 // open is the command that lets packets through.
 func (r Ruleset) open(c Chain, p packet) string {
+	if c.Table == "firewalld" && c.Hook == "input" {
+		return openFirewalld(p)
+	}
 	family, link, option := "ip", p.in, "-i"
 	if p.v6 {
 		family = "ip6"
@@ -125,6 +128,18 @@ func (r Ruleset) open(c Chain, p packet) string {
 		words = append(words, "--dport", fmt.Sprint(p.port))
 	}
 	return strings.Join(append(words, "-j ACCEPT"), " ")
+}
+
+// openFirewalld is for a table that firewalld lets nobody else change.
+func openFirewalld(p packet) string {
+	what := fmt.Sprintf("--add-port=%d/%s", p.port, protocolName(p.protocol))
+	if p.port == 0 {
+		what = fmt.Sprintf("--add-protocol=%d", p.protocol)
+		if p.protocol == vrrpProtocol {
+			what = "--add-protocol=vrrp"
+		}
+	}
+	return "firewall-cmd --permanent " + what + " && firewall-cmd --reload"
 }
 
 func protocolName(n uint16) string {

@@ -270,8 +270,7 @@ func (f *Facts) listen(ctx context.Context, d time.Duration) error {
 	f.hear(ctx, n, d)
 	asked := make(map[string][]netip.Addr)
 	for _, vr := range usable(*f) {
-		s := vrrp.Status{Config: vr, Peers: f.peers(vr)}
-		for device, list := range s.Asked(time.Now()) {
+		for device, list := range f.status(vr).Asked(time.Now()) {
 			if l := f.Links[device]; l.Up && l.Carrier {
 				asked[device] = append(asked[device], list...)
 			}
