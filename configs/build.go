@@ -157,7 +157,7 @@ func (b *builder) director(raw *rawDirector) {
 	d := &b.cfg.Director
 	d.Name = read(b, raw.Name, "", matching(parseName))
 	d.ControlSocket = read(b, raw.ControlSocket, DefaultControlSocket, matching(parseSocket))
-	d.StateDir = read(b, raw.StateDir, "/var/lib/holdfast", matching(parsePath))
+	d.StateDir = read(b, raw.StateDir, DefaultStateDir, matching(parsePath))
 	d.Realtime = read(b, raw.Realtime, false, boolean)
 	d.ManageSysctls = read(b, raw.ManageSysctls, true, boolean)
 	d.OnExit = read(b, raw.OnExit, Withdraw, oneOf(exits))

@@ -38,6 +38,9 @@ type Config struct {
 // DefaultControlSocket is where the director is asked unless the configuration says otherwise.
 const DefaultControlSocket = "/run/holdfast/control.sock"
 
+// DefaultStateDir is where the director remembers its state unless the configuration says otherwise.
+const DefaultStateDir = "/var/lib/holdfast"
+
 // Director is the block of the same name.
 type Director struct {
 	Name          string

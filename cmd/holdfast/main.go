@@ -35,6 +35,7 @@ var commands = []func(*globals) *cobra.Command{
 	newUndrainCommand,
 	newWeightCommand,
 	newDoctorCommand,
+	newReleaseCommand,
 	newRealServerCommand,
 	newSimulateCommand,
 	newFmtCommand,
