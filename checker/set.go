@@ -184,7 +184,7 @@ func (s *Set) add(c Check, j job, old *member, now time.Time) *member {
 	m := &member{key: c.Key, tally: newTally(&c.Config, c.Start), since: now}
 	if old != nil && old.entry.target == j.target && old.tally.Verdict != Unknown {
 		m.tally.Verdict, m.since = old.tally.Verdict, old.since
-		m.weight = old.weight
+		m.weight, m.unsaid = old.weight, old.unsaid
 	} else if c.Start == Down {
 		m.unsaid, m.tally.relapse = true, uint8(min(max(c.Relapses, 0), maxRelapse))
 		if !c.Since.IsZero() {

@@ -208,6 +208,20 @@ func TestSetStartDown(t *testing.T) {
 	})
 }
 
+// A reload that changes the check before it has failed leaves it to be told why it is down.
+func TestSetStartDownReloaded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := web("a")
+		c.Config.Interval, c.Config.Retry, c.Start = time.Second, time.Second, Down
+		s, f := start(t, Options{}, c) // the first run passes
+		c.Config.Timeout /= 2
+		f.says(errRefused)
+		s.Apply([]Check{c})
+		time.Sleep(3 * time.Second)
+		f.wantChanges(t, "0s a down connection refused connect")
+	})
+}
+
 // How often it flapped is forgotten after a restart when it would have been without one.
 func TestSetStartDownLongAgo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
