@@ -55,12 +55,46 @@ func TestDoctorPair(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			testDoctorPair(t, block)
+			lab, lan, pair := startPair(t, block)
+			for _, n := range pair {
+				expect(t, n, "")
+			}
+			lab.Host("web1").Join(lan, "eth0", netip.MustParsePrefix("10.0.0.21/24"), netip.MustParsePrefix(vip+"/32"))
+			for _, n := range pair {
+				expect(t, n, "address-taken")
+			}
 		})
 	}
 }
 
-func testDoctorPair(t *testing.T, block string) {
+// TestDoctorSplit: where one director hears nothing and both are master, each of the two tells its side of it.
+func TestDoctorSplit(t *testing.T) {
+	netlab.RequireTool(t, "iptables")
+	t.Parallel()
+	_, _, pair := startPair(t, "")
+	if out, err := pair[1].host.Command(t.Context(), "iptables", "-A", "INPUT", "-p", "vrrp", "-j", "DROP").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	pair[1].is("master")
+	expect(t, pair[0], "two-masters")
+	expect(t, pair[1], "firewall-vrrp address-taken")
+}
+
+// is waits until the virtual router is in a state.
+func (n *node) is(state string) {
+	n.t.Helper()
+	n.eventually("role", func() error {
+		s, err := director.Client{Socket: n.socket}.Status(context.Background())
+		if err == nil && s.VirtualRouters[0].State != state {
+			err = fmt.Errorf("%s is %s, not %s", n.host.Name, s.VirtualRouters[0].State, state)
+		}
+		return err
+	})
+}
+
+// startPair starts two directors, of which the first is master.
+func startPair(t *testing.T, block string) (*netlab.Lab, *netlab.LAN, []*node) {
+	t.Helper()
 	lab := netlab.Test(t)
 	lan := lab.LAN("lan")
 	pair := make([]*node, 2)
@@ -93,22 +127,9 @@ virtual_router "web" {
 		t.Cleanup(n.kill)
 		pair[i] = n
 	}
-	for i, n := range pair {
-		n.eventually("roles", func() error {
-			s, err := director.Client{Socket: n.socket}.Status(context.Background())
-			if want := []string{"master", "backup"}[i]; err == nil && s.VirtualRouters[0].State != want {
-				err = fmt.Errorf("lb%d is %s, not %s", i+1, s.VirtualRouters[0].State, want)
-			}
-			return err
-		})
-	}
-	for _, n := range pair {
-		expect(t, n, "")
-	}
-	lab.Host("web1").Join(lan, "eth0", netip.MustParsePrefix("10.0.0.21/24"), netip.MustParsePrefix(vip+"/32"))
-	for _, n := range pair {
-		expect(t, n, "address-taken")
-	}
+	pair[0].is("master")
+	pair[1].is("backup")
+	return lab, lan, pair
 }
 
 // TestDoctorNode: a director that balances is healthy, until somebody changes what it has set.

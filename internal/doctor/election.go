@@ -52,7 +52,7 @@ var election = []Check{
 					fact: fmt.Sprintf("%s on %s: %s sends adverts for %s, and for none of %s",
 						vrid(vr), vr.Interface, h.From, someAddrs(h.Advert.Addresses), someAddrs(carried(vr))),
 					mend: fmt.Sprintf("choose another id for virtual_router %q, on all of its directors", vr.Name),
-				}, h.Refused == "" && !slices.ContainsFunc(h.Advert.Addresses, func(a netip.Addr) bool { return slices.Contains(carried(vr), a) })
+				}, h.Refused == "" && !ofOurs(vr, h)
 			})
 		},
 	},
@@ -94,6 +94,20 @@ var election = []Check{
 		find:  findSilent,
 	},
 	{
+		ID: "two-masters", Role: Director, Severity: Broken,
+		Looks: "a director here is master, and another one keeps sending adverts",
+		Why:   "the other one does not hear this one, or refuses its adverts: clients reach either of them",
+		Mend:  "`holdfast doctor` on the other one, which hears nothing",
+		find: func(f Facts) []problem {
+			return eachHeard(f, func(vr vrrp.Config, h Heard) (p problem, found bool) {
+				return problem{
+					fact: fmt.Sprintf("virtual_router %q is master here, and on %s, which has sent %d adverts", vr.Name, h.From, h.Count),
+					mend: "there: holdfast doctor, and tcpdump -ni " + vr.Interface + " proto 112",
+				}, h.Refused == "" && h.Count >= handedOver && slices.Contains(f.Masters, vr.Name) && ofOurs(vr, h)
+			})
+		},
+	},
+	{
 		ID: "address-taken", Role: Director, Severity: Broken,
 		Looks: "a host that is no director here answers ARP for a virtual address",
 		Why:   "clients reach that host instead of the master: a real server that answers for what is on its lo, a forgotten address, or a director whose adverts do not get here",
@@ -129,6 +143,14 @@ func eachHeard(f Facts, ask func(vrrp.Config, Heard) (problem, bool)) (list []pr
 		}
 	}
 	return list
+}
+
+// handedOver is how many adverts are more than a hand-over leaves.
+const handedOver = 3
+
+// ofOurs reports whether an advert is for any of a virtual router's addresses.
+func ofOurs(vr vrrp.Config, h Heard) bool {
+	return slices.ContainsFunc(h.Advert.Addresses, func(a netip.Addr) bool { return slices.Contains(carried(vr), a) })
 }
 
 func vrid(vr vrrp.Config) string { return fmt.Sprintf("VRID %d", vr.ID) }
@@ -276,9 +298,12 @@ func (f *Facts) note(vr vrrp.Config, source netip.Addr, b []byte, header vrrp.He
 	if h.Refused == vrrp.RefusedOwn {
 		return
 	}
-	same := func(o Heard) bool { return o.Router == h.Router && o.From == h.From }
-	f.Heard = slices.DeleteFunc(f.Heard, same)
-	if len(f.Heard) < sendersMost {
+	h.Count = 1
+	at := slices.IndexFunc(f.Heard, func(o Heard) bool { return o.Router == h.Router && o.From == h.From })
+	if at >= 0 {
+		h.Count += f.Heard[at].Count
+		f.Heard[at] = h
+	} else if len(f.Heard) < sendersMost {
 		f.Heard = append(f.Heard, h)
 	}
 }

@@ -89,6 +89,7 @@ type Heard struct {
 	Advert  vrrp.Advert  // zero where it could not be read
 	Refused vrrp.Refusal // empty: it is taken
 	Hint    string       // about the refusal
+	Count   int          // of adverts
 }
 
 // Manager is a program that configures a link, and takes addresses off that it does not know.

@@ -268,6 +268,10 @@ func TestElection(t *testing.T) {
 			wreck: func(s *site) { s.silent = true; run(s.t, s.lb2, "ip address del 10.0.0.100/32 dev eth0") },
 		},
 		{
+			name: "two masters", want: "two-masters", fact: "virtual_router \"web\" is master here, and on 10.0.0.3", mend: "there: holdfast doctor",
+			wreck: func(s *site) { s.options.Masters = []string{"web"} },
+		},
+		{
 			name: "no advert of a unicast peer", want: "adverts-silent", mend: "(host 10.0.0.3)",
 			wreck: func(s *site) {
 				s.goUnicast()
