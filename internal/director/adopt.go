@@ -91,13 +91,17 @@ func leftBehind(now time.Time, cfg *configs.Config, table []ipvs.Service, last S
 	}
 	for _, vs := range cfg.VirtualServers {
 		of, up := health.services[vs.Key], uint64(0)
+		anew := of.panic && !there[vs.Key] // or those that are down would get the traffic alone until the first check passes
+		if anew {
+			of = service{}
+		}
 		for _, rs := range vs.RealServers {
 			id := serverID{vs.Key, rs.Address}
 			run, drains := running[id]
 			weight, there := weights[id]
 			is, down := health.servers[id]
 			// The table is changed before the state is written.
-			if down = down && (!there || drains || of.panic || weight == 0 && vs.Inhibit); !down {
+			if down = down && !anew && (!there || drains || of.panic || weight == 0 && vs.Inhibit); !down {
 				is = server{verdict: checker.Up, since: now}
 			}
 			is.forced = overrides[object{vs.Name, rs.Name}].weight

@@ -127,6 +127,24 @@ func TestRestartBelievesTheTableFirst(t *testing.T) {
 	}
 }
 
+// In a panic those that are down get traffic beside those that are up. Where the table is lost, as by a boot, they would get
+// it alone until the first checks have passed: all begin anew.
+func TestBootAfterAPanic(t *testing.T) {
+	cfg := farm([]uint32{1, 1, 1}, func(vs *configs.VirtualServer) { vs.PanicThreshold = 50 })
+	key := cfg.VirtualServers[0].Key
+	now, health := time.Unix(1000, 0), make(map[checker.Key]checker.Change)
+	say(health, "a- b- c+")
+	_, before, _ := desired(now, facts{cfg: cfg, health: health}, decisions{})
+	want, after := restart(t, now, cfg, nil, before)
+	if got := table(want) + ", " + marks(after.services[key]); got != ", unknown" {
+		t.Errorf("before the first check %s, want nobody, unknown", got)
+	}
+	want, after, _ = desired(now, facts{cfg: cfg, health: health, ready: true}, after)
+	if got := table(want) + ", " + marks(after.services[key]); got != "1:1 2:1 3:1, up panic" {
+		t.Errorf("after the first round %s", got)
+	}
+}
+
 // A weight in the table may be what a check asks for, or on the way to what none asks for.
 func TestRestartInSlowStartWithDynamicWeight(t *testing.T) {
 	for _, tt := range []struct{ say, first, tenth string }{
@@ -175,7 +193,7 @@ func TestHealthOfGarbageIsLeftOut(t *testing.T) {
 	if len(last.services) != 1 || len(last.servers) != 2 || last.servers[id].since != now || last.services[id.service].since != now {
 		t.Errorf("got %+v", last)
 	}
-	d := leftBehind(now, cfg, nil, s)
+	d := leftBehind(now, cfg, []ipvs.Service{{Key: id.service}}, s)
 	if is := d.servers[id]; len(d.servers) != 1 || is.verdict != checker.Down || is.present {
 		t.Errorf("decisions %+v", d.servers)
 	}
