@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -115,6 +116,17 @@ func TestBalancing(t *testing.T) {
 			mend: "iptables -I FORWARD -i eth1 -s 10.10.1.11 -p tcp -j ACCEPT", wreck: on("iptables -P FORWARD DROP")},
 		{name: "answers that connection tracking may let pass", wreck: on("iptables -P FORWARD DROP; iptables -A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")},
 		{name: "files", want: "files", fact: "a director here may have 100 files open, and checks alone may take 3", mend: "LimitNOFILE=65536", wreck: limited},
+		{name: "a real server that answers for its lo", want: "address-taken", fact: `real_server "web1" 02:68:66:00:`, mend: "there: holdfast real-server setup",
+			wreck: func(s *site) {
+				h := s.lab.Host("web1")
+				h.Join(s.lan, "eth0", netip.MustParsePrefix("10.0.0.21/24"))
+				h.Address("lo", netip.MustParsePrefix(vip+"/32"))
+				l, err := h.Listen("tcp", "10.0.0.21:80")
+				s.must(err)
+				c, err := s.lb1.Dial(s.t.Context(), "tcp", "10.0.0.21:80") // as a check does: lb1 knows its Ethernet address
+				s.must(err)
+				s.must(errors.Join(c.Close(), l.Close()))
+			}},
 		{name: "connection sync without its link", want: "link-missing", fact: "there is no link eth9, which connection_sync uses",
 			wreck: func(s *site) {
 				s.replace(`connection_sync { interface = "eth0" }`, `connection_sync { interface = "eth9" }`)
