@@ -7,8 +7,10 @@ FUZZTIME ?= 5s
 # skip themselves below and run in the lab's VM (deploy/lab/README.md).
 KERNEL_PACKAGES = $(shell grep -rlE '\bRequire(IPVS|Netem)\b' --include='*_test.go' . | xargs -r dirname | sort -u)
 
-CHECKER_KERNEL_TESTS = $(shell awk '/^func Test/ { sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2 } /Require(IPVS|Netem)/ { print name }' \
-	checker/*_test.go | paste -sd'|')
+# Of these, only the tests that ask for such a kernel run there: the others have run on this one.
+PARTLY = ./checker ./internal/%
+PARTLY_TESTS = $(shell awk '/^func/ { sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2 } /Require(IPVS|Netem)/ && name ~ /^Test/ { print name }' \
+	$(foreach p,$(filter $(PARTLY),$(KERNEL_PACKAGES)),$(wildcard $(p)/*_test.go)) | sort -u | paste -sd'|')
 
 .PHONY: build check test test-host test-kernel test-fuzz demo interop clean
 
@@ -36,13 +38,12 @@ test-host:
 	REQUIRE_KERNEL=netns $(GO) test -race -p 1 ./...
 	$(GO) test -C checker/grpctest -race ./...
 
-# On a kernel with IPVS: no test may skip for want of anything. TestInterop needs none, and time. What runs from end to end
-# measures time, for which the race detector is too slow there. Of the checks, only the tests that ask for such a kernel:
-# the others have run on this one.
+# On a kernel with IPVS: no test may skip for want of anything. What runs from end to end measures time, for which the race
+# detector is too slow there.
 test-kernel:
-	REQUIRE_KERNEL=1 deploy/lab/test -race $(filter-out ./checker ./cmd/%,$(KERNEL_PACKAGES))
-	REQUIRE_KERNEL=1 deploy/lab/test -test.skip '^TestInterop$$' $(filter ./cmd/%,$(KERNEL_PACKAGES))
-	REQUIRE_KERNEL=1 deploy/lab/test -test.run '^($(CHECKER_KERNEL_TESTS))$$' ./checker
+	REQUIRE_KERNEL=1 deploy/lab/test -race ./ipvs
+	REQUIRE_KERNEL=1 deploy/lab/test -test.run '^($(PARTLY_TESTS))$$' $(filter $(PARTLY),$(KERNEL_PACKAGES))
+	REQUIRE_KERNEL=1 deploy/lab/test -test.skip '^TestInterop$$' $(filter-out ./ipvs $(PARTLY),$(KERNEL_PACKAGES))
 
 test-fuzz:
 	@grep -roE '^func Fuzz\w+' --include='*_test.go' . | sed 's|/[^/]*:func | |' | while read -r package name; do \
