@@ -75,15 +75,7 @@ TCP  192.168.1.231:80 rr
 	{
 		example: "lvs-dr.hcl", target: "192.168.1.241:80",
 		servers: []string{"192.168.1.200", "192.168.1.201"},
-		build: func(t *testing.T, l *customerLab) {
-			lan := l.lab.LAN("lan")
-			l.join(lan, "eth0", "192.168.1.2/24")
-			l.clientOn(lan, "192.168.1.50/24")
-			for _, h := range l.webHosts {
-				l.serve(h, lan)
-				l.realServer(t, h, realserver.Use{Forward: ipvs.DR, Address: l.vip})
-			}
-		},
+		build:   oneLAN,
 		table: `
 TCP  192.168.1.241:80 rr
   -> 192.168.1.200:80             Route   1
@@ -110,15 +102,7 @@ TCP  192.168.10.100:80 rr
 	{
 		example: "lvs-dr-one-lan.hcl", target: "192.168.1.100:80",
 		servers: []string{"192.168.1.10", "192.168.1.11", "192.168.1.12"},
-		build: func(t *testing.T, l *customerLab) {
-			lan := l.lab.LAN("lan")
-			l.join(lan, "eth0", "192.168.1.2/24")
-			l.clientOn(lan, "192.168.1.50/24")
-			for _, h := range l.webHosts {
-				l.serve(h, lan)
-				l.realServer(t, h, realserver.Use{Forward: ipvs.DR, Address: l.vip})
-			}
-		},
+		build:   oneLAN,
 		table: `
 TCP  192.168.1.100:80 rr
   -> 192.168.1.10:80              Route   1
@@ -150,6 +134,17 @@ TCP  202.10.1.101:80 rr
   -> 192.168.1.11:80              Tunnel  1`,
 		look: wrapped,
 	},
+}
+
+// oneLAN has directors, real servers of DR and the client on one LAN.
+func oneLAN(t *testing.T, l *customerLab) {
+	lan := l.lab.LAN("lan")
+	l.join(lan, "eth0", "192.168.1.2/24")
+	l.clientOn(lan, "192.168.1.50/24")
+	for _, h := range l.webHosts {
+		l.serve(h, lan)
+		l.realServer(t, h, realserver.Use{Forward: ipvs.DR, Address: l.vip})
+	}
 }
 
 // A customerLab is a pair in the network of a set-up.

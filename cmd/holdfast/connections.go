@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/internal/director"
 	"github.com/holdfast-lb/holdfast/ipvs"
 )
 
@@ -80,7 +81,7 @@ func (g *globals) wantedConnections(service, server string) (w wanted, err error
 		}
 		names = append(names, vs.Name)
 	}
-	return w, fmt.Errorf("no virtual_server %q in %s: there is %s", service, g.config, few(names))
+	return w, fmt.Errorf("no virtual_server %q in %s: there is %s", service, g.config, director.Few(names))
 }
 
 func serviceConnections(vs configs.VirtualServer, server string) (w wanted, err error) {
@@ -102,7 +103,7 @@ func serviceConnections(vs configs.VirtualServer, server string) (w wanted, err 
 		names = append(names, rs.Name)
 	}
 	if server != "" {
-		return w, fmt.Errorf("virtual_server %q has no real_server %q: there is %s", vs.Name, server, few(names))
+		return w, fmt.Errorf("virtual_server %q has no real_server %q: there is %s", vs.Name, server, director.Few(names))
 	}
 	return w, nil
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -57,19 +56,9 @@ func newServerExplanation(s director.Status, name string) (serverExplanation, er
 		}
 	}
 	if !found {
-		return serverExplanation{}, fmt.Errorf("no virtual_server %q runs here: there is %s", service, few(services))
+		return serverExplanation{}, fmt.Errorf("no virtual_server %q runs here: there is %s", service, director.Few(services))
 	}
-	return serverExplanation{}, fmt.Errorf("virtual_server %q has no real_server %q: there is %s", service, server, few(servers))
-}
-
-// few names the first of a list that may be long.
-func few(names []string) string {
-	const most = 10
-	text := strings.Join(names[:min(len(names), most)], ", ")
-	if more := len(names) - most; more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return cmp.Or(text, "none")
+	return serverExplanation{}, fmt.Errorf("virtual_server %q has no real_server %q: there is %s", service, server, director.Few(servers))
 }
 
 // whyWeight says why a server is in the table or not, with the weight that it has there.

@@ -140,7 +140,7 @@ func find(cfg *configs.Config, name string) (vs configs.VirtualServer, rs config
 		names = append(names, vs.Name)
 	}
 	if vs.Name != service {
-		return vs, rs, fmt.Errorf("no virtual_server %q runs here: there is %s", service, few(names))
+		return vs, rs, fmt.Errorf("no virtual_server %q runs here: there is %s", service, Few(names))
 	}
 	names = nil
 	for _, rs = range vs.RealServers {
@@ -149,11 +149,11 @@ func find(cfg *configs.Config, name string) (vs configs.VirtualServer, rs config
 		}
 		names = append(names, rs.Name)
 	}
-	return vs, rs, fmt.Errorf("virtual_server %q has no real_server %q: there is %s", service, server, few(names))
+	return vs, rs, fmt.Errorf("virtual_server %q has no real_server %q: there is %s", service, server, Few(names))
 }
 
-// few names the first of a list that may be long.
-func few(names []string) string {
+// Few names the first ten of a list that may be long, or "none".
+func Few(names []string) string {
 	const most = 10
 	text := strings.Join(names[:min(len(names), most)], ", ")
 	if more := len(names) - most; more > 0 {
