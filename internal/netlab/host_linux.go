@@ -55,15 +55,33 @@ func (h *Host) Join(lan *LAN, ifname string, addrs ...netip.Prefix) *Port {
 	return p
 }
 
-// Address adds an address to a link, "lo" for one.
+// Address adds an address to a link, "lo" for one. On a link that is up the address answers when Address returns: the
+// kernel joins an IPv6 address's solicited-node group a moment after it added the address, and drops questions before.
 func (h *Host) Address(ifname string, addr netip.Prefix) {
 	h.lab.step(fmt.Sprintf("add address %s to %s %s", addr, h.Name, ifname), func() error {
 		link, err := h.nl.LinkByName(ifname)
 		if err != nil {
 			return err
 		}
-		return h.nl.AddrAdd(link, &netlink.Addr{IPNet: ipNet(addr)})
+		if err := h.nl.AddrAdd(link, &netlink.Addr{IPNet: ipNet(addr)}); err != nil {
+			return err
+		}
+		if !addr.Addr().Is6() || link.Attrs().Flags&net.FlagUp == 0 {
+			return nil
+		}
+		return Poll(5*time.Second, func() error { return h.answers(link, addr.Addr()) })
 	})
+}
+
+// answers says why an IPv6 address of the host is not in use yet.
+func (h *Host) answers(link netlink.Link, addr netip.Addr) error {
+	held, err := h.nl.AddrList(link, netlink.FAMILY_V6)
+	for _, a := range held {
+		if a.IP.Equal(addr.AsSlice()) && a.Flags&unix.IFA_F_TENTATIVE != 0 {
+			return errors.New("the address is tentative")
+		}
+	}
+	return err
 }
 
 // Route adds a route through a gateway that the host can already reach. 0.0.0.0/0 and ::/0 are the default routes.

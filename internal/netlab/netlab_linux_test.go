@@ -83,7 +83,7 @@ func TestHostsReachEachOtherAtOnce(t *testing.T) {
 	_, a, b := pair(t)
 	echo(t, b.Host)
 	for _, addr := range []netip.Prefix{addrB, addrB6} {
-		if err := ask(a.Host, addr.Addr(), time.Second); err != nil {
+		if err := ask(a.Host, addr.Addr(), 10*time.Second); err != nil {
 			t.Errorf("ask %s: %v", addr.Addr(), err)
 		}
 		mac, err := a.Host.Neighbour(addr.Addr())
@@ -165,7 +165,7 @@ func TestFaults(t *testing.T) {
 		{"down", b.Down, b.Up, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := ask(a.Host, addrB.Addr(), time.Second); err != nil {
+			if err := ask(a.Host, addrB.Addr(), 10*time.Second); err != nil {
 				t.Fatalf("before: %v", err)
 			}
 			if err := tt.break_(); err != nil {
@@ -357,7 +357,7 @@ func TestLabsDoNotCollide(t *testing.T) {
 		_, a, b := pair(t)
 		echo(t, b.Host)
 		wg.Go(func() {
-			if err := ask(a.Host, addrB.Addr(), time.Second); err != nil {
+			if err := ask(a.Host, addrB.Addr(), 10*time.Second); err != nil {
 				t.Error(err)
 			}
 		})
