@@ -10,8 +10,8 @@ import (
 	"github.com/holdfast-lb/holdfast/internal/notify"
 )
 
-// eventKinds are the kinds of events that a notify block may ask for.
-var eventKinds = []string{"virtual_router", "virtual_address", "real_server", "virtual_server", "reload"}
+// EventKinds are the kinds of events that a notify block may ask for.
+var EventKinds = []string{"virtual_router", "virtual_address", "real_server", "virtual_server", "reload"}
 
 func (b *builder) notify(raw *rawNotify) notify.Config {
 	found := len(b.diags)
@@ -36,9 +36,9 @@ func (b *builder) notify(raw *rawNotify) notify.Config {
 
 func (b *builder) events(raw *rawNotify) []string {
 	if raw.Events == nil {
-		return slices.Clone(eventKinds)
+		return slices.Clone(EventKinds)
 	}
-	list, ok := readList(b, raw.Events, oneOf(words(eventKinds...)))
+	list, ok := readList(b, raw.Events, oneOf(words(EventKinds...)))
 	if ok && len(list) == 0 {
 		b.invalid("events", raw.Events.Expr.Range(), errors.New("takes at least one kind; without events, all are told"))
 	}

@@ -29,6 +29,7 @@ var commands = []func(*globals) *cobra.Command{
 	newPlanCommand,
 	newStatusCommand,
 	newExplainCommand,
+	newEventsCommand,
 	newConnectionsCommand,
 	newReloadCommand,
 	newDrainCommand,

@@ -48,7 +48,7 @@ type palette bool
 
 // state colours a state: green for what serves, red for what should and does not.
 func (p palette) state(s string) string {
-	code := map[string]string{"master": "32", "up": "32", "down": "31", "fault": "31"}[s]
+	code := map[string]string{"master": "32", "up": "32", "down": "31", "fault": "31", "panic": "31", "failed": "31", "contested": "31"}[s]
 	if !p || code == "" {
 		return s
 	}

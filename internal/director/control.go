@@ -9,11 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -83,6 +85,7 @@ func serveControl(ctx context.Context, d *Director, c *control) {
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, d.Status(r.Context()), nil)
 	})
+	mux.HandleFunc("GET /v1/events", d.serveEvents)
 	mux.HandleFunc("GET /v1/server", func(w http.ResponseWriter, r *http.Request) {
 		is, err := d.RealServer(r.Context(), r.FormValue("name"))
 		answer(w, is, err)
@@ -111,8 +114,15 @@ func serveControl(ctx context.Context, d *Director, c *control) {
 	ordered("/v1/drain", func(ctx context.Context, o order) (Override, error) { return d.Drain(ctx, o.Server, o.timeout()) })
 	ordered("/v1/undrain", func(ctx context.Context, o order) (Override, error) { return d.Undrain(ctx, o.Server) })
 	ordered("/v1/weight", func(ctx context.Context, o order) (Override, error) { return d.SetWeight(ctx, o.Server, o.Weight) })
-	serve(ctx, c.listener, mux)
+	// The followers of events hear of the end before it comes.
+	listening, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { d.history.end(endPatience); cancel() })()
+	serve(listening, c.listener, mux)
 }
+
+// endPatience is how long a director that stops waits for those who follow its events.
+const endPatience = time.Second
 
 // order is what an operator wants of a real server.
 type order struct {
@@ -221,33 +231,67 @@ func (c Client) order(ctx context.Context, path string, o order) (Override, erro
 }
 
 func (c Client) do(ctx context.Context, method, path string, body io.Reader, result any) error {
-	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", c.Socket)
-	}}
-	defer t.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, body)
+	resp, end, err := c.send(ctx, method, path, body, 2*controlTimeout)
 	if err != nil {
 		return err
 	}
-	resp, err := (&http.Client{Transport: t, Timeout: 2 * controlTimeout}).Do(req)
-	if err != nil {
-		return fmt.Errorf("no director answers on %s: %w; is `holdfast run` running, and is this its socket?", c.Socket, errors.Unwrap(err))
+	defer end()
+	if resp.StatusCode != http.StatusOK {
+		return c.refusal(resp)
 	}
-	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return fmt.Errorf("read answer from %s: %w", c.Socket, err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		var f failure
-		if json.Unmarshal(b, &f) != nil || f.Error == "" {
-			f.Error = fmt.Sprintf("%s: %s", resp.Status, bytes.TrimSpace(b))
-		}
-		return errors.New(f.Error)
 	}
 	if err := json.Unmarshal(b, result); err != nil {
 		return fmt.Errorf("answer from %s: %w", c.Socket, err)
 	}
 	return nil
+}
+
+// send asks, and returns what ends the answer. A timeout of 0 is none.
+func (c Client) send(ctx context.Context, method, path string, body io.Reader, timeout time.Duration) (*http.Response, func(), error) {
+	t := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		d := net.Dialer{Timeout: controlTimeout}
+		return d.DialContext(ctx, "unix", c.Socket)
+	}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, err := (&http.Client{Transport: t, Timeout: timeout}).Do(req)
+	if err != nil {
+		return nil, nil, c.unreachable(err)
+	}
+	return resp, func() { _ = resp.Body.Close(); t.CloseIdleConnections() }, nil
+}
+
+// unreachable says why nobody answers on the socket, and what to do.
+func (c Client) unreachable(err error) error {
+	what, do := "no director answers on "+c.Socket, "see whether it is well with `systemctl status holdfast`"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		what, do = "no control socket "+c.Socket, "start the director (`systemctl start holdfast`, or `holdfast run`), or name its socket with --socket or its configuration with -c"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		do = "it has ended: start it (`systemctl start holdfast`, or `holdfast run`)"
+	case errors.Is(err, fs.ErrPermission):
+		what, do = "no right to ask the director on "+c.Socket, "be root, or a member of the group that the socket belongs to (director.control_group)"
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("%s: %w: %s", what, err, do)
+}
+
+// refusal is the error that an answer has.
+func (c Client) refusal(resp *http.Response) error {
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return fmt.Errorf("read answer from %s: %w", c.Socket, err)
+	}
+	var f failure
+	if json.Unmarshal(b, &f) != nil || f.Error == "" {
+		f.Error = fmt.Sprintf("%s: %s", resp.Status, bytes.TrimSpace(b))
+	}
+	return errors.New(f.Error)
 }

@@ -62,6 +62,7 @@ type Director struct {
 	checks    *checker.Set
 	trackers  *track.Set
 	notifier  *notify.Notifier
+	history   *history
 	table     *ipvs.Reconciler
 	states    chan State // mailbox of 1 to the goroutine that writes the state file
 	metrics   *metrics
@@ -150,7 +151,7 @@ func New(o Options) *Director {
 		services: news{kind: "virtual_server"}, servers: news{kind: "real_server"}, addresses: news{kind: "virtual_address"},
 		contested: make(map[string][]contested), drains: drains{asks: make(chan []serverID, 1)},
 	}
-	d.loaded = d.started
+	d.loaded, d.history = d.started, newHistory()
 	d.override(d.cfg)
 	d.o.Level.Set(o.Config.Log.Level)
 	d.metrics = newMetrics(d)

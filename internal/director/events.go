@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-lb/holdfast/internal/notify"
 )
 
-// emit tells of a change of state, once: to the log and to the notify blocks. Bad news is a warning.
+// emit tells of a change of state, once: to the log, to the notify blocks and to those who follow. Bad news is a warning.
 func (d *Director) emit(e notify.Event) {
 	level := slog.LevelInfo
 	if e.To == "fault" || e.To == "down" || e.To == "failed" || e.To == statePanic || e.To == stateContested {
@@ -26,6 +26,7 @@ func (d *Director) emit(e notify.Event) {
 	d.log.Log(context.Background(), level, "state changed", attrs...)
 	e.Director = d.cfg.Director.Name
 	d.notifier.Put(e)
+	d.history.put(e)
 }
 
 // statePanic is what an event calls a virtual server all of whose servers get traffic, whatever their checks say.

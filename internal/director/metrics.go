@@ -28,8 +28,10 @@ type metrics struct {
 	checkLate   prometheus.Histogram
 	late        *prometheus.HistogramVec
 	notify      *prometheus.CounterVec
-	reloadOK    prometheus.Gauge
-	reloadTime  prometheus.Gauge
+	// of those who follow the events and did not read them
+	followersDropped prometheus.Counter
+	reloadOK         prometheus.Gauge
+	reloadTime       prometheus.Gauge
 }
 
 func newMetrics(d *Director) *metrics {
@@ -58,6 +60,9 @@ func newMetrics(d *Director) *metrics {
 		notify: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_notify_total", Help: "Events at each notify block, by how they ended.",
 		}, []string{"result"}),
+		followersDropped: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "holdfast_event_followers_dropped_total", Help: "Clients that followed the events and were dropped because they did not read.",
+		}),
 		reloadOK: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "holdfast_config_last_reload_successful", Help: "1 if the last attempt to load the configuration was taken.",
 		}),
@@ -65,7 +70,7 @@ func newMetrics(d *Director) *metrics {
 			Name: "holdfast_config_last_reload_success_timestamp_seconds", Help: "When a configuration was taken last.",
 		}),
 	}
-	m.registry.MustRegister(m.transitions, m.foreign, m.operations, m.drift, m.reconcile, m.check, m.checkLate, m.late, m.notify, m.reloadOK, m.reloadTime,
+	m.registry.MustRegister(m.transitions, m.foreign, m.operations, m.drift, m.reconcile, m.check, m.checkLate, m.late, m.notify, m.followersDropped, m.reloadOK, m.reloadTime,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), stateCollector{d})
 	for _, k := range ipvs.Kinds() { // zeros from the start
 		m.operations.WithLabelValues(label(k), "done")
