@@ -163,7 +163,6 @@ func TestIPv6SourceOfAdverts(t *testing.T) {
 	settle(t, h)
 	h.Sysctl("net.ipv6.conf.eth0.accept_dad", "1")
 	h.Sysctl("net.ipv6.conf.eth0.dad_transmits", "200") // it stays tentative for that many seconds
-	h.Address("eth0", prefix("fe80::dad/64"))
 	link := func(a string, there bool) {
 		t.Helper()
 		l, err := h.Netlink().LinkByName("eth0")
@@ -179,6 +178,7 @@ func TestIPv6SourceOfAdverts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	link("fe80::dad", true)
 	source := func(change func(*Config)) string {
 		t.Helper()
 		c := v6()

@@ -42,6 +42,9 @@ func TestInterfaceComesLaterAndIsRenamed(t *testing.T) {
 // The addresses of a router may be on another interface than its election. What happens to that is no fault, and the
 // neighbours are told when it is over.
 func TestDeviceOfTheAddressesChanges(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	lab := netlab.Test(t)
 	h := lab.Host("a")
 	h.Join(lab.LAN("lan"), "eth0", prefix("192.0.2.10/24"))
@@ -49,7 +52,7 @@ func TestDeviceOfTheAddressesChanges(t *testing.T) {
 	port := h.Join(inside, "eth1", prefix("198.51.100.10/24"))
 	c := quick(200)
 	c.Excluded = []Address{{Prefix: prefix("198.51.100.100/32"), Device: "eth1"}}
-	c.Announcements.Repeat, c.Announcements.Delay = 1, time.Second // a bridge may lose what comes at once after the link
+	c.Announcements.Repeat, c.Announcements.Delay = 1, 3*time.Second // a bridge loses what comes at once after the link
 	wire := watch(t, inside.Host, "br0")
 	a := startRouter(t, h, c)
 	a.becomes(Master)

@@ -425,6 +425,8 @@ func TestLogNeverWaits(t *testing.T) {
 
 func TestOnExitKeep(t *testing.T) {
 	s := newSite(t)
+	s.adverts = "200ms" // held up for longer, it would be backup in between
+	s.write(1)
 	s.edit(`name           = "lb1"`, "name = \"lb1\"\n  on_exit = \"keep\"")
 	_, stop := s.run()
 	s.routerIs("web", "master")

@@ -195,6 +195,8 @@ func TestEventsAreTold(t *testing.T) {
 			return fmt.Errorf("no event of %s %s from %s to %s: %+v", kind, name, from, to, got)
 		})
 	}
+	s.edit(`interval = "50ms"
+    timeout  = "50ms"`, "interval = \"500ms\"\n    timeout  = \"500ms\"") // a first check that takes longer on a busy machine would be down
 	block := fmt.Sprintf("notify { webhook = %q }", hook.URL)
 	s.add(block)
 	d, _ := s.run()

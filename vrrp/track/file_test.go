@@ -197,14 +197,17 @@ func TestFileRewritten(t *testing.T) {
 	must(t, os.WriteFile(path, []byte("0"), 0o644))
 	w := follow(t, path, 20*time.Millisecond)
 	w.until(t, "first", value(0))
+	slowest := time.Duration(0)
 	for i := range 1000 {
+		began := time.Now()
 		must(t, os.WriteFile(path, []byte(fmt.Sprint(i+1)), 0o644))
+		slowest = max(slowest, time.Since(began))
 	}
 	w.until(t, "last", value(1000))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, st := range w.told {
-		if st.Failed {
+		if st.Failed && slowest < settle/2 { // else the file was empty for as long as an emptiness that is meant
 			t.Errorf("%+v", st)
 		}
 	}
