@@ -104,7 +104,7 @@ func TestLoadElection(t *testing.T) {
 				Timeout: 500 * time.Millisecond, User: "ops",
 			},
 			{
-				Events:  []string{"virtual_router", "virtual_address", "real_server", "virtual_server", "reload"},
+				Events:  []string{"virtual_router", "virtual_address", "failover", "real_server", "virtual_server", "reload"},
 				Webhook: "https://user:key@ops.example.com:8443/holdfast?a=b", Timeout: 10 * time.Second, User: "nobody",
 			},
 		},

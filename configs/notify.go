@@ -11,7 +11,7 @@ import (
 )
 
 // EventKinds are the kinds of events that a notify block may ask for.
-var EventKinds = []string{"virtual_router", "virtual_address", "real_server", "virtual_server", "reload"}
+var EventKinds = []string{"virtual_router", "virtual_address", "failover", "real_server", "virtual_server", "reload"}
 
 func (b *builder) notify(raw *rawNotify) notify.Config {
 	found := len(b.diags)

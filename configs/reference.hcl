@@ -113,7 +113,7 @@ sync_group "edge" {                 # its members are master together or not at 
 }
 
 notify {                            # any number; events in order, one at a time per block
-  events  = ["virtual_router", "virtual_address", "real_server", "virtual_server", "reload"]   # default: all
+  events  = ["virtual_router", "virtual_address", "failover", "real_server", "virtual_server", "reload"]   # default: all
   command = ["/usr/lib/holdfast/notify"]   # event as JSON on stdin and as HOLDFAST_* in the environment; or:
   webhook = ""                              # POST the same JSON, retried with back-off
   timeout = "10s"

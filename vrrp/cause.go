@@ -27,6 +27,7 @@ const (
 	matched          // priority of another that is master
 	notPreempted     // preempt is off
 	notReady         // text says why
+	steppedDown      // by an operator
 	delayed          // preempt_delay runs
 	takesOver        // a lower master is heard
 	lowerHeard       // and was taken over from
@@ -45,6 +46,8 @@ func (c cause) String() string {
 		return fmt.Sprintf("%v is master with priority %d against %d, and preempt is off", c.from, c.theirs, c.ours)
 	case notReady:
 		return fmt.Sprintf("%v is master with priority %d against %d, and here %s", c.from, c.theirs, c.ours, c.text)
+	case steppedDown:
+		return fmt.Sprintf("stepped down by an operator: %v is master with priority %d against %d", c.from, c.theirs, c.ours)
 	case delayed:
 		return fmt.Sprintf("takes over from %v, which has priority %d against %d, when preempt_delay (%v) has passed",
 			c.from, c.theirs, c.ours, c.wait)
@@ -70,6 +73,8 @@ func (m *Machine) against(from netip.Addr, a Advert) cause {
 		c.why = outranked
 	case a.Priority == m.p.Priority:
 		c.why = matched
+	case m.stepped.on:
+		c.why = steppedDown
 	case !m.p.Preempt:
 		c.why = notPreempted
 	}

@@ -16,6 +16,24 @@ type Input struct {
 	Fault   string // why this director cannot take part; empty: it can
 	Parts   []Part // what is tracked beside the interfaces
 	Group   *Group // its sync group; nil: none
+	// StepDown is an order to leave the role to others, see Machine.StepDown; each new number is another one. 0: none, or
+	// what the last one has begun is over.
+	StepDown uint64
+}
+
+// ordered carries out what is new of an order to step down.
+func (i *Instance) ordered(now time.Time, order uint64) {
+	if order == i.order {
+		return
+	}
+	i.order, i.ended = order, order == 0
+	change := i.machine.StepDown
+	if order == 0 {
+		change = i.machine.Return
+	}
+	if acts := change(now); i.machine.state != Init { // else what is held is not known yet
+		i.do(now, acts)
+	}
 }
 
 func (i *Instance) current() Input {
@@ -47,6 +65,7 @@ func (i *Instance) refresh(stopping bool) {
 	}
 	i.machine.SetParams(now, i.params(i.machine.p.Source))
 	i.machine.SetUnready(unready)
+	i.ordered(now, in.StepDown)
 	if err := i.usable(cmp.Or(in.Fault, fault)); err != nil {
 		i.retry = now.Add(retryEvery)
 		if i.machine.state == Init && errors.Is(err, errNotYet) {

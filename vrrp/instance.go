@@ -74,6 +74,8 @@ type Options struct {
 	Resume bool // was master when the last run of this director ended without handing over
 	// OnTransition is called for every change of state, in order. It must not block.
 	OnTransition func(Transition)
+	// OnStepDown is told how each order to step down has ended. It must not block.
+	OnStepDown func(SteppedDown)
 	// OnHolding is told whether the router serves its addresses, at first and with every change but the end: a router that
 	// resumes serves them as backup, and one that has handed over goes on for a while. It must not block.
 	OnHolding func(bool)
@@ -87,6 +89,16 @@ type Transition struct {
 	From, To State
 	At       time.Time
 	Reason   string
+}
+
+// SteppedDown says how an order to step down has ended.
+type SteppedDown struct {
+	Router  string
+	Order   uint64 // of Input.StepDown
+	Outcome Outcome
+	Master  netip.Addr // that has taken over, if one has
+	Reason  string     // why the router is in its state now
+	At      time.Time
 }
 
 // Instance takes part in the election of one virtual router. Its goroutine owns the machine and the connection; the
@@ -106,8 +118,10 @@ type Instance struct {
 	parts    []Part
 	group    *Group
 	machine  *Machine
-	told     cause // the reason that was published last
-	toldHold bool  // and whether it serves the addresses, if that was
+	order    uint64 // to step down, of the input; 0: there is none
+	ended    bool   // and how that has ended was told
+	told     cause  // the reason that was published last
+	toldHold bool   // and whether it serves the addresses, if that was
 	holdTold bool
 	conn     Conn
 	index    int // of the link that conn is bound to
@@ -242,7 +256,7 @@ func (i *Instance) expire(stopping bool) {
 	if i.o.OnLate != nil {
 		i.o.OnLate(now.Sub(deadline))
 	}
-	if i.machine.state == Backup {
+	if i.machine.listens() {
 		i.drain(drainAll)
 		if i.conn == nil {
 			return // it could not be read: what has arrived is not known
@@ -260,7 +274,7 @@ func (i *Instance) catchUp() {
 
 func (i *Instance) deadline() time.Time {
 	d := i.machine.Deadline()
-	if i.conn == nil && i.machine.state == Backup {
+	if i.conn == nil && i.machine.listens() {
 		d = time.Time{} // nothing is done before it is opened again: see expire
 	}
 	if !i.retry.IsZero() {

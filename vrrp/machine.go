@@ -42,6 +42,7 @@ type Machine struct {
 	leaving  bool      // master that has sent priority 0 and serves on until it is relieved
 	release  time.Time // when a machine that lost its role gives up the addresses; zero: not set
 	resuming bool      // backup that was master before a restart and still holds its addresses
+	stepped  stepDown
 
 	announced time.Time // last answer of each kind to a lower master
 	answered  time.Time
@@ -101,7 +102,7 @@ func (m *Machine) Start(now time.Time, delay time.Duration, resume bool) []Actio
 		m.expiry = cause{why: because, text: "was master before the restart, and heard no other"}
 		return nil
 	}
-	if m.p.Priority == ownerPrio && delay == 0 && m.unready == "" && !m.p.Grouped {
+	if m.p.Priority == ownerPrio && delay == 0 && m.unready == "" && !m.p.Grouped && !m.stepped.on {
 		return m.becomeMaster(now, cause{why: because, text: "owns the addresses"})
 	}
 	m.enter(now, Backup, cause{why: because, text: "started"})
@@ -116,7 +117,7 @@ func (m *Machine) Stop(now time.Time) []Action {
 		return append(acts, m.Stop(now)...)
 	}
 	if m.leaving {
-		return nil
+		return m.leaveForGood(now)
 	}
 	if m.state != Master {
 		if m.holding && !m.resuming { // serves on for the next master: to the end that was set
@@ -183,6 +184,8 @@ func (m *Machine) CatchUp(now time.Time) []Action {
 func (m *Machine) Receive(now time.Time, from netip.Addr, a Advert) []Action {
 	acts := m.CatchUp(now)
 	switch {
+	case m.stepped.handing && a.Priority != 0:
+		acts = append(acts, m.handOver(now, from, a)...)
 	case m.leaving:
 		m.relieve(now, a)
 	case m.state == Backup:
@@ -200,9 +203,12 @@ func (m *Machine) Tick(now time.Time) []Action {
 		return acts
 	}
 	if !m.release.IsZero() && !now.Before(m.release) {
-		if m.leaving {
+		switch {
+		case m.stepped.handing:
+			return append(acts, m.resume(now, NotTaken, "was to hand over, and nobody took over")...)
+		case m.leaving:
 			acts = m.halt(now, Init, stopped, acts)
-		} else {
+		default:
 			acts = m.drop(acts)
 		}
 	}
@@ -211,6 +217,9 @@ func (m *Machine) Tick(now time.Time) []Action {
 	}
 	switch m.state {
 	case Master:
+		if m.leaving {
+			return append(acts, m.resignAgain(now))
+		}
 		m.timer = now.Add(m.p.Interval)
 		acts = append(acts, Action{Kind: SendAdvert, Priority: m.p.Priority})
 	case Backup:
@@ -301,7 +310,7 @@ func (m *Machine) receiveMaster(now time.Time, from netip.Addr, a Advert) []Acti
 	if a.Priority > m.p.Priority || a.Priority == m.p.Priority && m.p.Source.Less(from) {
 		return m.yield(now, from, a)
 	}
-	if m.unready != "" {
+	if m.unready != "" || m.stepped.on {
 		return m.resign(now, from, a)
 	}
 	// A split has healed, or the other one has not heard us yet. Its neighbours may have learned its address, so
@@ -330,26 +339,12 @@ func (m *Machine) yield(now time.Time, from netip.Addr, a Advert) []Action {
 	return acts
 }
 
-// resign leaves the role to a lower master, because this one could not serve: a split that has healed may have cut it off
-// from its real servers, too. That one may have yielded already, so it is told that it must not.
-func (m *Machine) resign(now time.Time, from netip.Addr, a Advert) []Action {
-	m.follow(now, from, a)
-	return m.drop([]Action{{Kind: SendAdvert, Priority: 0}})
-}
-
 // follow makes a master the backup of another one.
 func (m *Machine) follow(now time.Time, from netip.Addr, a Advert) {
 	m.enter(now, Backup, m.against(from, a))
 	m.masterInterval = a.Interval
 	m.waitForMaster(now, m.MasterDownInterval())
 	m.following = true
-}
-
-// relieve shortens a planned step-down, because the new master is heard.
-func (m *Machine) relieve(now time.Time, a Advert) {
-	if a.Priority != 0 {
-		m.release = earlier(m.release, now.Add(m.linger()))
-	}
 }
 
 func (m *Machine) becomeMaster(now time.Time, why cause) []Action {
@@ -380,6 +375,7 @@ func (m *Machine) stalled(now time.Time) ([]Action, bool) {
 	if late <= m.MasterDownInterval() {
 		return nil, false
 	}
+	m.endStepDown(Interrupted)
 	if m.leaving {
 		return m.halt(now, Init, stopped, nil), true
 	}
@@ -408,6 +404,7 @@ func (m *Machine) halt(now time.Time, s State, why cause, acts []Action) []Actio
 	if m.state != s {
 		m.enter(now, s, why)
 	}
+	m.endStepDown(Interrupted)
 	m.timer, m.able, m.leaving, m.ripe = time.Time{}, time.Time{}, false, false
 	return m.drop(acts)
 }
@@ -423,9 +420,10 @@ func (m *Machine) enter(now time.Time, s State, why cause) {
 	m.state, m.since, m.reason = s, now, why
 }
 
-// preempts reports whether a lower master is taken over from. An address owner always does, RFC 9568 section 6.1.
+// preempts reports whether a lower master is taken over from. An address owner always does, RFC 9568 section 6.1, unless
+// an operator wants it not to.
 func (m *Machine) preempts() bool {
-	return m.unready == "" && (m.p.Preempt || m.p.Priority == ownerPrio)
+	return m.unready == "" && !m.stepped.on && (m.p.Preempt || m.p.Priority == ownerPrio)
 }
 
 // earlier is the first of both, where a zero a means never.

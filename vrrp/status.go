@@ -124,6 +124,12 @@ func (i *Instance) publish() {
 	if news {
 		i.o.OnTransition(t)
 	}
+	if outcome, master := m.Outcome(); outcome != 0 && !i.ended {
+		i.ended = true
+		if i.o.OnStepDown != nil {
+			i.o.OnStepDown(SteppedDown{Router: i.cfg.Name, Order: i.order, Outcome: outcome, Master: master, Reason: m.reason.String(), At: time.Now()})
+		}
+	}
 	if m.state != Init && i.o.OnHolding != nil && (!i.holdTold || i.toldHold != m.holding) {
 		i.holdTold, i.toldHold = true, m.holding
 		i.o.OnHolding(m.holding)

@@ -32,6 +32,7 @@ var commands = []func(*globals) *cobra.Command{
 	newEventsCommand,
 	newConnectionsCommand,
 	newReloadCommand,
+	newFailoverCommand,
 	newDrainCommand,
 	newUndrainCommand,
 	newWeightCommand,

@@ -21,6 +21,9 @@ func (d *Director) adopt(ctx context.Context) {
 	d.applyGroups()
 	d.notifier.Apply(d.cfg.Notify)
 	d.applyTrackers()
+	d.stepped = d.last.stepDowns(d.started)
+	d.orders = uint64(len(d.last.StepDowns))
+	d.pruneStepDowns()
 	for _, vr := range d.cfg.VirtualRouters { // first: reading the table may take a while
 		d.start(vr, d.last.master(vr))
 	}

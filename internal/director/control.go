@@ -90,20 +90,20 @@ func serveControl(ctx context.Context, d *Director, c *control) {
 		is, err := d.RealServer(r.Context(), r.FormValue("name"))
 		answer(w, is, err)
 	})
-	changes := func(path string, change func(*http.Request) (any, error)) {
+	changes := func(path string, change func(http.ResponseWriter, *http.Request) (any, error)) {
 		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
 			if err := mayChange(r.Context(), d.view.Load().config.Director.ControlGroup); err != nil {
 				answerStatus(w, http.StatusForbidden, failure{err.Error()})
 				return
 			}
 			r.Body = http.MaxBytesReader(w, r.Body, orderMost)
-			result, err := change(r)
+			result, err := change(w, r)
 			answer(w, result, err)
 		})
 	}
-	changes("/v1/reload", func(r *http.Request) (any, error) { return d.Reload(r.Context()) })
+	changes("/v1/reload", func(_ http.ResponseWriter, r *http.Request) (any, error) { return d.Reload(r.Context()) })
 	ordered := func(path string, carryOut func(context.Context, order) (Override, error)) {
-		changes(path, func(r *http.Request) (any, error) {
+		changes(path, func(_ http.ResponseWriter, r *http.Request) (any, error) {
 			var o order
 			if err := json.NewDecoder(r.Body).Decode(&o); err != nil {
 				return nil, fmt.Errorf("order: %w", err)
@@ -114,6 +114,7 @@ func serveControl(ctx context.Context, d *Director, c *control) {
 	ordered("/v1/drain", func(ctx context.Context, o order) (Override, error) { return d.Drain(ctx, o.Server, o.timeout()) })
 	ordered("/v1/undrain", func(ctx context.Context, o order) (Override, error) { return d.Undrain(ctx, o.Server) })
 	ordered("/v1/weight", func(ctx context.Context, o order) (Override, error) { return d.SetWeight(ctx, o.Server, o.Weight) })
+	d.controlFailover(changes)
 	// The followers of events hear of the end before it comes.
 	listening, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -231,7 +232,11 @@ func (c Client) order(ctx context.Context, path string, o order) (Override, erro
 }
 
 func (c Client) do(ctx context.Context, method, path string, body io.Reader, result any) error {
-	resp, end, err := c.send(ctx, method, path, body, 2*controlTimeout)
+	return c.doWithin(ctx, 2*controlTimeout, method, path, body, result)
+}
+
+func (c Client) doWithin(ctx context.Context, timeout time.Duration, method, path string, body io.Reader, result any) error {
+	resp, end, err := c.send(ctx, method, path, body, timeout)
 	if err != nil {
 		return err
 	}

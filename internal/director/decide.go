@@ -33,7 +33,9 @@ func (d *Director) due(now time.Time) time.Duration {
 	if at := d.sync.deadline; !at.IsZero() && !now.Before(at) {
 		d.followSync(now)
 	}
+	d.returnDue(now)
 	next := earlier(earlier(d.decideAt(), d.tellAt), earlier(d.drains.ask(now), d.sync.deadline))
+	next = earlier(next, d.returnAt())
 	if next.IsZero() {
 		return time.Hour // whatever comes next wakes the loop
 	}

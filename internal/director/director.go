@@ -86,6 +86,9 @@ type Director struct {
 	holding   map[string]bool     // whether a router holds its addresses; never changed, only replaced
 	overrides map[object]override // of real servers of the configuration; never changed, only replaced
 	drains    drains
+	stepped   map[string]stepDown    // virtual routers that leave the role to others
+	handovers map[string]*handover   // of them, those that have not done so yet
+	orders    uint64                 // of that kind, since the start
 	groups    map[string]*vrrp.Group // sync groups by their names
 	groupOf   map[string]*vrrp.Group // and by the names of their members
 	tracked   map[track.Key]track.Status
@@ -139,6 +142,7 @@ type routerView struct {
 	instance  *vrrp.Instance
 	late      *lateness
 	contested []contested
+	stepped   stepDown
 }
 
 // New returns a director that is not running. It reads the state that the last run left; nothing is changed before Run.
@@ -149,6 +153,7 @@ func New(o Options) *Director {
 		cfg:        o.Config, started: time.Now(), routers: make(map[string]*router), roles: make(map[string]vrrp.State),
 		health: make(map[checker.Key]checker.Change), owned: make(map[ipvs.Key]bool), holding: make(map[string]bool),
 		services: news{kind: "virtual_server"}, servers: news{kind: "real_server"}, addresses: news{kind: "virtual_address"},
+		stepped: make(map[string]stepDown), handovers: make(map[string]*handover),
 		contested: make(map[string][]contested), drains: drains{asks: make(chan []serverID, 1)},
 	}
 	d.loaded, d.history = d.started, newHistory()
@@ -274,6 +279,8 @@ func (d *Director) takeAll() {
 		case vrrp.Transition:
 			d.transition(m)
 			other = true
+		case vrrp.SteppedDown:
+			d.steppedDown(time.Now(), m)
 		case checker.Change:
 			if d.targets[m.Key] == m.Target { // else it is about what a reload has replaced
 				d.health[m.Key] = m
@@ -332,6 +339,7 @@ func (d *Director) save() {
 	}
 	s := newState(d.cfg, leaving, d.roles, d.ownedKeys())
 	s.Overrides, s.Drains = overrideStates(d.overrides), drainStates(d.decided.running())
+	s.StepDowns = stepDownStates(d.stepped)
 	s.Health, s.ConnectionSync, s.Sysctls = d.decided.health(), d.sync.ours, d.loans
 	if d.ended {
 		s.VirtualRouters = []RouterState{} // from now on their addresses may be somebody else's
@@ -354,7 +362,7 @@ func (d *Director) publish() {
 	}
 	for _, vr := range d.cfg.VirtualRouters {
 		if r := d.routers[vr.Name]; r != nil {
-			v.routers = append(v.routers, routerView{r.instance, r.late, d.contested[vr.Name]})
+			v.routers = append(v.routers, routerView{r.instance, r.late, d.contested[vr.Name], d.stepped[vr.Name]})
 		}
 	}
 	for _, r := range d.handingOver() {

@@ -11,12 +11,13 @@ import (
 
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/notify"
+	"github.com/holdfast-lb/holdfast/vrrp"
 )
 
 // emit tells of a change of state, once: to the log, to the notify blocks and to those who follow. Bad news is a warning.
 func (d *Director) emit(e notify.Event) {
 	level := slog.LevelInfo
-	if e.To == "fault" || e.To == "down" || e.To == "failed" || e.To == statePanic || e.To == stateContested {
+	if e.To == "fault" || e.To == "down" || e.To == "failed" || e.To == statePanic || e.To == stateContested || e.To == vrrp.NotTaken.String() {
 		level = slog.LevelWarn
 	}
 	attrs := []any{e.Kind, e.Name, "from", e.From, "to", e.To, "reason", e.Reason}

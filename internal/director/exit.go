@@ -21,8 +21,9 @@ func (d *Director) stop(why error, stopped chan<- struct{}) {
 	if d.keeps {
 		how = vrrp.ErrKeep
 	}
-	for _, r := range d.routers {
+	for name, r := range d.routers {
 		r.stop(how)
+		d.interrupt(name, "the director is stopping")
 	}
 	go func() {
 		d.running.Wait()

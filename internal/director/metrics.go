@@ -187,6 +187,7 @@ var (
 	routerHostErrors = described(isCounter, "virtual_router_address_errors_total", "Attempts to set or remove addresses or routes that failed.", "virtual_router")
 	routerRestored   = described(isCounter, "virtual_router_addresses_restored_total", "Addresses put back after someone else removed them.", "virtual_router")
 
+	routerStepped   = described(isGauge, "virtual_router_stepped_down", "1 while it leaves the role to others, by the order of an operator (holdfast failover).", "virtual_router")
 	routerContested = described(isGauge, "virtual_router_contested_addresses", "Virtual addresses of a master that hosts answer ARP for which are no director.", "virtual_router")
 
 	checkUp      = described(isGauge, "check_up", "1 if the check's verdict is up.", "virtual_server", "real_server", "check")
@@ -248,6 +249,7 @@ func (c stateCollector) Collect(ch chan<- prometheus.Metric) {
 	for _, r := range v.routers {
 		s := r.instance.Status()
 		collectRouter(ch, s)
+		routerStepped.send(ch, bit(r.stepped.order != 0), s.Name)
 		routerContested.send(ch, float64(len(r.contested)), s.Name)
 	}
 }

@@ -105,6 +105,7 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 	d.notifier.Apply(cfg.Notify)
 	d.applyTrackers()
 	d.applyGroups()
+	d.pruneStepDowns()
 	d.applyRouters()
 	d.reloadSync(old)
 	d.applySysctls()

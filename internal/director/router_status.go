@@ -27,12 +27,14 @@ type VirtualRouterStatus struct {
 	SyncGroup         string       `json:"sync_group"`         // empty: none
 	Unready           string       `json:"unready"`            // why it would not take over from another master; empty: it would
 	Preempt           bool         `json:"preempt"`
-	Master            string       `json:"master"` // its address; empty: none is known
-	Source            string       `json:"source"` // our own; empty: none yet
-	Addresses         []string     `json:"addresses"`
-	ExcludedAddresses []string     `json:"excluded_addresses"` // moved with the others, not carried in adverts
-	HeldAddresses     []string     `json:"held_addresses"`     // those that are on this host now
-	Error             string       `json:"error"`              // of the last attempt on the addresses
+	// SteppedDown is since when it leaves the role to others by an operator's order; absent: it does not.
+	SteppedDown       *SteppedDownStatus `json:"stepped_down,omitempty"`
+	Master            string             `json:"master"` // its address; empty: none is known
+	Source            string             `json:"source"` // our own; empty: none yet
+	Addresses         []string           `json:"addresses"`
+	ExcludedAddresses []string           `json:"excluded_addresses"` // moved with the others, not carried in adverts
+	HeldAddresses     []string           `json:"held_addresses"`     // those that are on this host now
+	Error             string             `json:"error"`              // of the last attempt on the addresses
 	// Contested are those addresses of a master that others answer ARP for.
 	Contested []ContestedStatus `json:"contested_addresses"`
 	Peers     []PeerStatus      `json:"peers"`

@@ -34,6 +34,7 @@ func (d *Director) start(vr vrrp.Config, resume bool) {
 	instance := vrrp.NewInstance(in, vrrp.Options{
 		Host: d.o.Host, Dial: d.o.Dial, Log: d.log, Resume: resume,
 		OnTransition: func(t vrrp.Transition) { d.inbox.put(t) },
+		OnStepDown:   func(s vrrp.SteppedDown) { d.inbox.put(s) },
 		OnHolding:    func(holds bool) { d.inbox.put(holdingChanged{vr.Name, holds}) },
 		OnLate:       late.observe,
 	})
@@ -105,6 +106,7 @@ func samePlace(a, b vrrp.Config) bool {
 // input is what a virtual router is told.
 func (d *Director) input(vr vrrp.Config) vrrp.Input {
 	in := vrrp.Input{Config: vr, Parts: parts(d.cfg, vr.Name, d.tracked, d.decided), Group: d.groupOf[vr.Name]}
+	in.StepDown = d.stepped[vr.Name].order
 	in.Unready = unserved(d.cfg, d.decided, vr.Name)
 	if !d.ready {
 		in.Unready = "not every check has run yet"
@@ -134,7 +136,7 @@ func (d *Director) tell(r *router) {
 }
 
 func sameInput(a, b vrrp.Input) bool {
-	return a.Unready == b.Unready && a.Fault == b.Fault && a.Group == b.Group && slices.Equal(a.Parts, b.Parts) &&
+	return a.Unready == b.Unready && a.Fault == b.Fault && a.Group == b.Group && a.StepDown == b.StepDown && slices.Equal(a.Parts, b.Parts) &&
 		a.Config.Equal(b.Config)
 }
 
@@ -166,6 +168,7 @@ func (d *Director) applyRouters() {
 			continue
 		}
 		r.stop(nil)
+		d.interrupt(name, "a reload has stopped it")
 		d.leaving = append(d.leaving, r)
 		delete(d.routers, name)
 		if !stays {

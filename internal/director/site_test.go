@@ -112,6 +112,7 @@ type site struct {
 	table   *ipvstest.Fake
 	open    func(context.Context) (ipvs.Table, error)
 	whoHas  func(context.Context, string, []netip.Addr) ([]vrrp.Answer, error) // nil: nobody is asked
+	dial    func(vrrp.Config) (vrrp.Conn, error)
 	host    *host
 	servers [2]*backend
 	client  Client
@@ -150,7 +151,7 @@ func (l *lockedBuffer) String() string {
 
 func newSite(t *testing.T) *site {
 	dir := t.TempDir()
-	s := &site{t: t, path: filepath.Join(dir, "holdfast.hcl"), table: &ipvstest.Fake{}, host: &host{held: make(map[vrrp.Address]bool)}, adverts: "20ms"}
+	s := &site{t: t, path: filepath.Join(dir, "holdfast.hcl"), table: &ipvstest.Fake{}, host: &host{held: make(map[vrrp.Address]bool)}, adverts: "20ms", dial: dialSilence}
 	s.open = func(context.Context) (ipvs.Table, error) { return s.table, nil }
 	for i := range s.servers {
 		b := &backend{}
@@ -291,7 +292,7 @@ func (s *site) run() (d *Director, stop func() error) {
 	}
 	log := NewLog(&s.log, "text", false)
 	d = New(Options{
-		Config: cfg, Log: log.Logger, Level: log.Level, Host: s.host, Dial: dialSilence, OpenTable: s.open, WhoHas: s.whoHas, Sysctls: s.sysctls,
+		Config: cfg, Log: log.Logger, Level: log.Level, Host: s.host, Dial: s.dial, OpenTable: s.open, WhoHas: s.whoHas, Sysctls: s.sysctls,
 		Manager: s.manager,
 		Version: Version{Version: "v0.0.0", Go: "go"},
 	})

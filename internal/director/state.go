@@ -31,6 +31,8 @@ type State struct {
 	// What operators have said, and which drains are going on.
 	Overrides []OverrideState `json:"overrides,omitempty"`
 	Drains    []DrainState    `json:"drains,omitempty"`
+	// StepDowns are the virtual routers that leave the role to others.
+	StepDowns []StepDownState `json:"step_downs,omitempty"`
 	// Health is of the virtual servers that were not well.
 	Health []HealthState `json:"health,omitempty"`
 	// ConnectionSync says that the sync daemons in the kernel are ours.
@@ -159,7 +161,8 @@ func (s State) equal(o State) bool {
 
 // equalButHealth compares the rest.
 func (s State) equalButHealth(o State) bool {
-	return slices.Equal(s.Services, o.Services) && slices.Equal(s.Drains, o.Drains) && reflect.DeepEqual(s.Overrides, o.Overrides) &&
+	return slices.Equal(s.Services, o.Services) && slices.Equal(s.Drains, o.Drains) && slices.Equal(s.StepDowns, o.StepDowns) &&
+		reflect.DeepEqual(s.Overrides, o.Overrides) &&
 		s.ConnectionSync == o.ConnectionSync && sameLoans(s.Sysctls, o.Sysctls) && reflect.DeepEqual(s.VirtualRouters, o.VirtualRouters)
 }
 

@@ -59,6 +59,7 @@ func (d *Director) Status(ctx context.Context) Status {
 	tracked := d.trackerStates()
 	for _, r := range v.routers {
 		vr := routerStatus(r.instance.Status(), tracked, d.o.Host.Missing)
+		vr.SteppedDown = r.stepped.status()
 		vr.Contested = contestedStatus(r.contested, v.config)
 		vr.LatenessWorstSeconds = time.Duration(r.late.worst.Load()).Seconds()
 		s.VirtualRouters = append(s.VirtualRouters, vr)

@@ -20,7 +20,7 @@ notify {
   webhook = /* error: Invalid webhook: webhook takes a URL of http or https, such as "https://ops.example.com/holdfast". */ "https:///holdfast"
 }
 notify {
-  events  = ["reload", /* error: Invalid events: events takes one of virtual_router, virtual_address, real_server, virtual_server, reload, not "virtual_sever"; did you mean "virtual_server"? */ "virtual_sever", /* error: Duplicate event: reload is already used at testdata/invalid/notify.hcl:23. */ "reload"]
+  events  = ["reload", /* error: Invalid events: events takes one of virtual_router, virtual_address, failover, real_server, virtual_server, reload, not "virtual_sever"; did you mean "virtual_server"? */ "virtual_sever", /* error: Duplicate event: reload is already used at testdata/invalid/notify.hcl:23. */ "reload"]
   command = [/* error: Invalid command: command takes a program with its whole path, which starts with "/": neither a shell nor PATH is asked. */ "notify"]
   timeout = /* error: Invalid timeout: timeout takes a text with a unit: write "10s". */ 10
 }

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/holdfast-lb/holdfast/internal/director"
+)
+
+// failoverServer answers an order with f; virtual router "web" is then as vr says, and stepped down for the first question.
+func failoverServer(t *testing.T, f director.Failover, vr director.VirtualRouterStatus) (socket string, got *atomic.Pointer[string]) {
+	t.Helper()
+	got = new(atomic.Pointer[string])
+	var asked atomic.Int32
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /", func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		text := r.URL.Path + " " + string(b)
+		got.Store(&text)
+		_ = json.NewEncoder(w).Encode(f)
+	})
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		is := vr
+		if asked.Add(1) == 1 {
+			is.State, is.Master, is.Peers, is.SteppedDown = "backup", "", nil, &director.SteppedDownStatus{Since: ago(0)}
+		}
+		_ = json.NewEncoder(w).Encode(director.Status{VirtualRouters: []director.VirtualRouterStatus{is}})
+	})
+	socket = filepath.Join(t.TempDir(), "control.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: mux}
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return socket, got
+}
+
+func TestFailoverCommand(t *testing.T) {
+	const within = "takes over from 10.0.0.3 within 3.61s"
+	handed := director.RouterFailover{Router: "web", Result: "handed_over", Master: "10.0.0.3", Seconds: 0.41, Returns: true, Outlook: within}
+	timed := handed
+	timed.Until = time.Now().Add(10*time.Minute + 200*time.Millisecond)
+	grouped := handed
+	grouped.SyncGroup = "edge_1"
+	stays := handed
+	stays.Returns, stays.Outlook = false, "stays backup until 10.0.0.3 hands over: preempt is off"
+	not := director.RouterFailover{Router: "dns", Result: "not_taken", Master: "10.0.0.2", Seconds: 3.609, Error: "no peer took over", Outlook: "stays master"}
+	backup := director.RouterFailover{Router: "web", Result: "was_backup", Master: "10.0.0.3", Outlook: within}
+	fault := director.RouterFailover{Router: "web", Result: "took_no_part"}
+	returned := director.RouterFailover{Router: "web", Result: "returned", Master: "10.0.0.3", Returns: true, Outlook: within}
+	const textHanded = "web: handed over to 10.0.0.3 in 410ms\n  does not preempt until `holdfast failover --return`; then it " + within + "\n"
+	settled := director.VirtualRouterStatus{
+		Name: "web", State: "backup", Reason: "stepped down", Since: ago(10 * time.Second), Master: "10.0.0.3", SteppedDown: &director.SteppedDownStatus{},
+		Peers: []director.PeerStatus{{Address: netip.MustParseAddr("10.0.0.3"), IntervalSeconds: 1, LastSeen: ago(9 * time.Second)}},
+	}
+	master := director.VirtualRouterStatus{Name: "web", State: "master", Reason: "priority 150 against 100 of 10.0.0.3"}
+	for name, tt := range map[string]struct {
+		args           string
+		answer         []director.RouterFailover
+		then           director.VirtualRouterStatus
+		code           int
+		asked          string
+		stdout, stderr string // of stdout the beginning
+	}{
+		"all": {"failover", []director.RouterFailover{handed}, settled, 0, `/v1/failover {"routers":[]}`, textHanded, ""},
+		"timed": {
+			"failover web --return-after 10m", []director.RouterFailover{timed}, settled, 0, `/v1/failover {"routers":["web"],"return_after_seconds":600}`,
+			"web: handed over to 10.0.0.3 in 410ms\n  does not preempt for 10m0s; then it " + within + "\n", "",
+		},
+		"group": {
+			"failover web", []director.RouterFailover{grouped}, settled, 0, `/v1/failover {"routers":["web"]}`,
+			"web: handed over to 10.0.0.3 in 410ms (as all of sync group edge_1)\n", "",
+		},
+		"one is not taken": {
+			"failover", []director.RouterFailover{handed, not}, settled, 1, `/v1/failover {"routers":[]}`,
+			textHanded + "dns: not taken: no peer took over within 3.609s; it goes on as master, nothing was lost\n",
+			"holdfast: failover: dns: no peer took over; is another director well (`holdfast status` there), and does it hear this one?\n",
+		},
+		"backup": {
+			"failover web", []director.RouterFailover{backup}, settled, 0, `/v1/failover {"routers":["web"]}`,
+			"web: was backup: 10.0.0.3 is master\n  does not preempt until `holdfast failover --return`; then it " + within + "\n", "",
+		},
+		"fault": {
+			"failover web", []director.RouterFailover{fault}, settled, 0, `/v1/failover {"routers":["web"]}`,
+			"web: took no part\n  does not preempt until `holdfast failover --return`; then it takes part as before\n", "",
+		},
+		"settles":         {"failover --wait", []director.RouterFailover{handed}, settled, 0, `/v1/failover {"routers":[]}`, textHanded + "web: backup after ", ""},
+		"does not settle": {"failover --wait", []director.RouterFailover{handed}, master, 1, `/v1/failover {"routers":[]}`, textHanded, "holdfast: failover: web is master again: priority 150 against 100 of 10.0.0.3\n"},
+		"waits for its return": {
+			"failover --return-after 10m --wait", []director.RouterFailover{timed}, master, 0, `/v1/failover {"routers":[],"return_after_seconds":600}`,
+			"web: handed over to 10.0.0.3 in 410ms\n  does not preempt for 10m0s; then it " + within + "\nweb: master after ", "",
+		},
+		"waits no longer than that": {
+			"failover --return-after 10m --wait", []director.RouterFailover{stays}, director.VirtualRouterStatus{Name: "web", State: "backup", Reason: "preempt is off"}, 0,
+			`/v1/failover {"routers":[],"return_after_seconds":600}`,
+			"web: handed over to 10.0.0.3 in 410ms\n  does not preempt until `holdfast failover --return`; then it stays backup until 10.0.0.3 hands over: preempt is off\nweb: backup after ", "",
+		},
+		"return":         {"failover --return web", []director.RouterFailover{returned}, master, 0, `/v1/failover/return {"routers":["web"]}`, "web: returned; " + within + "\n", ""},
+		"return, waited": {"failover --return --wait", []director.RouterFailover{returned}, master, 0, `/v1/failover/return {"routers":[]}`, "web: returned; " + within + "\nweb: master after ", ""},
+		"return nothing": {"failover --return", nil, master, 0, `/v1/failover/return {"routers":[]}`, "nothing is stepped down\n", ""},
+		"both":           {"failover --return --return-after 1m", nil, master, 2, "", "", "holdfast: --return is now, and --return-after later: take one of them; see \"holdfast failover --help\"\n"},
+		"no time":        {"failover --return-after 0s", nil, master, 2, "", "", "holdfast: --return-after takes a time above 0s, not 0s; see \"holdfast failover --help\"\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			socket, got := failoverServer(t, director.Failover{Routers: tt.answer}, tt.then)
+			var stdout, stderr bytes.Buffer
+			code := run(append(strings.Fields(tt.args), "--socket", socket), &stdout, &stderr)
+			asked := ""
+			if p := got.Load(); p != nil {
+				asked = *p
+			}
+			if code != tt.code || asked != tt.asked || !strings.HasPrefix(stdout.String(), tt.stdout) || stderr.String() != tt.stderr {
+				t.Errorf("got  %d, %s, %q, %q\nwant %d, %s, %q, %q", code, asked, &stdout, &stderr, tt.code, tt.asked, tt.stdout, tt.stderr)
+			}
+		})
+	}
+}
+
+func TestFailoverAsJSON(t *testing.T) {
+	answer := director.Failover{Routers: []director.RouterFailover{
+		{Router: "web", SyncGroup: "edge", Result: "handed_over", Master: "10.0.0.3", Seconds: 0.41, Until: ago(-time.Minute), Returns: true, Outlook: "takes over from 10.0.0.3 within 3.61s"},
+		{Router: "dns", Result: "not_taken", Master: "10.0.0.2", Seconds: 3.609, Returns: true, Outlook: "stays master", Error: "no peer took over"},
+	}}
+	socket, _ := failoverServer(t, answer, director.VirtualRouterStatus{})
+	var stdout, stderr bytes.Buffer
+	code := run([]string{"failover", "--json", "--socket", socket}, &stdout, &stderr)
+	if code != exitFailed || !strings.Contains(stderr.String(), "no peer took over") {
+		t.Errorf("code %d, %s", code, &stderr)
+	}
+	golden(t, "testdata/failover.json", stdout.String())
+}
