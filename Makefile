@@ -12,7 +12,7 @@ PARTLY = ./checker ./internal/%
 PARTLY_TESTS = $(shell awk '/^func/ { sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2 } /Require(IPVS|Netem)/ && name ~ /^Test/ { print name }' \
 	$(foreach p,$(filter $(PARTLY),$(KERNEL_PACKAGES)),$(wildcard $(p)/*_test.go)) | sort -u | paste -sd'|')
 
-.PHONY: build check test test-host test-kernel test-fuzz demo interop clean
+.PHONY: build check test test-host test-kernel test-fuzz demo interop faults clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
@@ -59,6 +59,17 @@ interop: build
 	deploy/lab/vm --prepare
 	bin/holdfast-lab interop --markdown >bin/interop.md
 	mv bin/interop.md docs/interop.md
+
+# Needs root. What network namespaces can show runs here, the rest on a kernel with IPVS; a missed bound is in the document.
+faults: build
+	deploy/lab/vm --prepare
+	mkdir -p bin/faults
+	for peer in holdfast keepalived; do \
+		bin/holdfast-lab faults --peer $$peer --parallel 3 --json >bin/faults/$$peer-here.json; \
+		deploy/lab/vm -t 7200 bin/holdfast-lab faults --peer $$peer --special --machine --json >bin/faults/$$peer-machine.json; \
+	done
+	bin/holdfast-lab faults --document bin/faults >bin/faults.md
+	mv bin/faults.md docs/faults.md
 
 clean:
 	rm -rf bin

@@ -143,3 +143,6 @@ func impair(nl *netlink.Handle, link netlink.Link, i Impairment) error {
 	}
 	return err
 }
+
+// SwitchPort returns the name of the port on the switch, for tools that run there.
+func (p *Port) SwitchPort() string { return p.name }

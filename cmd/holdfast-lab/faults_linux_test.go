@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-lb/holdfast/internal/netlab"
+)
+
+// A selection of the faults, on this kernel. One that misses a bound is tried again: a busy machine may have done it.
+func TestFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute")
+	}
+	netlab.Require(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(asHoldfast, "1")
+	var names []string
+	for _, f := range faults() {
+		if f.short {
+			names = append(names, f.name)
+		}
+	}
+	for try := 1; len(names) > 0; try++ {
+		var stdout, stderr bytes.Buffer
+		run(t.Context(), []string{
+			"faults", "--json", "--once", "--parallel", "3", "--holdfast", self, "--run", "^(" + strings.Join(names, "|") + ")$",
+		}, &stdout, &stderr)
+		var report struct{ Rows []row }
+		if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
+			t.Fatalf("no report: %v\n%s%s", err, stdout.Bytes(), stderr.Bytes())
+		}
+		for _, r := range report.Rows {
+			t.Logf("%s: %s", r.Scenario, r.verdict())
+			if r.OK || try == 3 && r.Failure == "" && r.busy() {
+				names = slices.DeleteFunc(names, func(n string) bool { return n == r.Scenario })
+			}
+		}
+		if len(names) > 0 && try == 3 {
+			t.Fatalf("three times in vain: %v\n%s", names, stderr.Bytes())
+		}
+	}
+}
+
+// Names say where a fault belongs, and each has a bound that can be told from its result.
+func TestFaultsAreTold(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, f := range faults() {
+		group, name, ok := strings.Cut(f.name, "/")
+		if !ok || name == "" || groupIntro[group] == "" || seen[f.name] {
+			t.Errorf("%q is no name, or no new one", f.name)
+		}
+		seen[f.name] = true
+		if f.what == "" || f.inject == nil {
+			t.Errorf("%s does nothing, or does not say what", f.name)
+		}
+	}
+}
+
+func TestRowsOfOneFaultJoin(t *testing.T) {
+	one := func(lost int, value float64, ok bool) row {
+		return row{Lost: lost, Bounds: []bound{{What: "gap", Value: value, Least: 1, Most: 2}}, OK: ok}
+	}
+	for _, c := range []struct {
+		a, b row
+		lost int
+		gap  float64
+		ok   bool
+	}{
+		{one(1, 1.5, true), one(3, 1.2, true), 3, 1.5, true},
+		{one(4, 1.2, true), one(3, 1.9, true), 4, 1.9, true},
+		{one(0, 1.5, true), one(0, 2.5, false), 0, 2.5, false},
+		{one(0, 2.5, false), one(0, 1.5, true), 0, 2.5, false},
+		{one(0, 1.5, true), one(0, 0.5, false), 0, 0.5, false}, // too early is wrong as well
+		{one(0, 0.5, false), one(0, 1.5, true), 0, 0.5, false},
+	} {
+		got := worse(c.a, c.b)
+		if got.Lost != c.lost || got.Bounds[0].Value != c.gap || got.OK != c.ok {
+			t.Errorf("worse(%+v, %+v) = %+v", c.a, c.b, got)
+		}
+	}
+}

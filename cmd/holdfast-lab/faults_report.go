@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// writeFaultsDocument prints docs/faults.md from the reports of earlier runs.
+func writeFaultsDocument(out io.Writer, dir string) error {
+	rows, err := readFaultRows(dir)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	b.WriteString(faultsHead)
+	group := ""
+	for _, f := range faults() {
+		if g, _, _ := strings.Cut(f.name, "/"); g != group {
+			group = g
+			fmt.Fprintf(&b, "\n## %s\n\n%s\n\n| fault | what is done | holdfast | keepalived | bound |\n|---|---|---|---|---|\n",
+				strings.ToUpper(g[:1])+g[1:], groupIntro[g])
+		}
+		what := f.what
+		if f.note != "" {
+			what += " (" + f.note + ")"
+		}
+		ours, theirs := faultCell(rows["holdfast"], f, true), faultCell(rows["keepalived"], f, false)
+		if f.ours {
+			theirs = "has nothing like it"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", f.name, what, ours, theirs, faultBounds(rows["holdfast"], f))
+	}
+	_, err = io.WriteString(out, b.String())
+	return err
+}
+
+const faultsHead = `# Faults: what a client saw
+
+Written by ` + "`make faults`" + `; do not edit. Each scenario has a lab of its own: two directors or more on one switch, adverts each
+second, a client with a new connection every 10 ms (given up after 200 ms) and 20 connections that it holds. Where a scenario
+needs IPVS the directors balance three servers by DR; elsewhere they answer themselves, so that a fail-over ends held
+connections. After each one exactly one director may be master, every table must be as it should be, and the directors must
+have no more open files, goroutines and memory than before. keepalived is Debian's, with the same priorities and intervals.
+Figures are of one run, or the worst of as many as the row says.
+`
+
+var groupIntro = map[string]string{
+	"process": "What happens to the program.",
+	"network": "What happens to the lines between the directors.",
+	"table":   "What others do to the addresses, interfaces and tables that are ours.",
+	"config":  "What happens to what a director reads: its configuration and its state file.",
+}
+
+// faultRow finds the result of a fault.
+func faultRow(rows map[string]row, f fault) (row, bool) {
+	if f.times > 1 {
+		f.name += fmt.Sprintf(", worst of %d", f.times)
+	}
+	r, ok := rows[f.name]
+	return r, ok
+}
+
+// faultCell is what a client saw.
+func faultCell(rows map[string]row, f fault, judged bool) string {
+	r, ok := faultRow(rows, f)
+	if !ok {
+		return "not run"
+	}
+	text := fmt.Sprintf("lost %d, gap %s", r.Lost, seconds(r.LongestGap))
+	if r.Shared > 0 {
+		text += ", two holders " + seconds(r.Shared)
+	}
+	for _, b := range r.Bounds {
+		switch b.What {
+		case "lost", "gap", "two holders":
+		default:
+			text += fmt.Sprintf(", %s %s", b.What, b.figure(b.Value))
+		}
+	}
+	if r.Failure != "" {
+		text += ". " + r.Failure
+	}
+	if judged && !r.OK {
+		text = "**missed**: " + text
+	}
+	return strings.ReplaceAll(text, "|", "/")
+}
+
+// faultBounds are the bounds of a fault.
+func faultBounds(rows map[string]row, f fault) string {
+	r, ok := faultRow(rows, f)
+	if !ok {
+		return ""
+	}
+	var all []string
+	for _, b := range r.Bounds {
+		limit := b.figure(b.Most)
+		if b.Least > 0 {
+			limit = b.figure(b.Least) + " to " + limit
+		}
+		all = append(all, b.What+" "+limit)
+	}
+	return strings.Join(all, ", ")
+}
