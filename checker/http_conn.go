@@ -79,6 +79,9 @@ func names(header http.Header, without []string) []string {
 func readResponse(r *bufio.Reader, req *http.Request) (*http.Response, error) {
 	for {
 		resp, err := http.ReadResponse(r, req)
+		if err == nil && resp.ProtoMajor != 1 { // net/http takes any
+			return nil, fmt.Errorf("answers in %.16q, not in HTTP/1", resp.Proto)
+		}
 		if err != nil || resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
 			return resp, err
 		}

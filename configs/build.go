@@ -25,6 +25,9 @@ type builder struct {
 	weights map[string][]weight   // virtual router -> what changes its priority
 	paired  bool                  // it is compared with another director's, which tells more of the weights
 	synced  hcl.Range             // of the connection_sync block; zero: there is none
+
+	asRoot   []hcl.Range      // where programs are said to run as root
+	programs map[string]error // of these, what is wrong with whom they belong to
 }
 
 // use is a use of a value that must be unique within a scope.
@@ -33,7 +36,7 @@ type use struct{ what, scope, value string }
 func newBuilder() *builder {
 	return &builder{
 		eval: newEvaluator(), cfg: &Config{}, first: map[use]hcl.Range{}, carried: map[netip.Addr]string{}, member: map[string]string{},
-		weights: map[string][]weight{},
+		weights: map[string][]weight{}, programs: map[string]error{},
 	}
 }
 

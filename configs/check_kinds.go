@@ -54,9 +54,10 @@ func (b *builder) arguments(raw *rawCheck, c *check) {
 		}
 	case checker.Exec:
 		b.require(raw.Range, "command", raw.Command)
-		c.config.Command = strings.Join(b.command(raw.Command), "\x00")
+		command := b.command(raw.Command)
+		c.config.Command = strings.Join(command, "\x00")
 		c.config.DynamicWeight = read(b, raw.DynamicWeight, false, boolean)
-		c.config.User = read(b, raw.User, defaultUser, matching(parseUser))
+		c.config.User = b.user(raw.User, raw.Command, command)
 	}
 }
 

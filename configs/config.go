@@ -33,6 +33,8 @@ type Config struct {
 	VirtualServers  []VirtualServer // in the order of the files
 	ConnectionSync  ConnectionSync
 	Timeouts        ipvs.Timeouts
+
+	Untrusted error // by LoadAsRoot: who besides root may change the files; nil: nobody, or this process is not root's
 }
 
 // DefaultControlSocket is where the director is asked unless the configuration says otherwise.

@@ -53,6 +53,7 @@ func (l *loader) include(a *hcl.Attribute) {
 		if err != nil {
 			l.diags = append(l.diags, fault(entry.at, cannotInclude, err.Error()+"."))
 		}
+		l.names = append(l.names, searched(filepath.Dir(entry.at.Filename), entry.value))
 		for _, name := range names {
 			l.read(name, entry.at, cannotInclude)
 		}
@@ -82,6 +83,7 @@ func (l *loader) read(name string, at hcl.Range, summary string) {
 		return
 	}
 	l.known[real] = true
+	l.names = append(l.names, name)
 	src, err := readFile(name)
 	if err != nil {
 		fail(err)
@@ -105,6 +107,17 @@ func parseInclude(s string) (string, error) {
 		return "", fmt.Errorf("takes patterns of *, ? and [abc]; %.60q is none", s)
 	}
 	return s, nil
+}
+
+// searched returns the file that an entry is, or the folder in which it looks for files.
+func searched(folder, entry string) string {
+	if !filepath.IsAbs(entry) {
+		entry = filepath.Join(folder, entry)
+	}
+	if special.MatchString(filepath.Base(entry)) {
+		return filepath.Dir(entry)
+	}
+	return entry
 }
 
 // special are the characters that have a meaning in a pattern.

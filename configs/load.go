@@ -59,7 +59,10 @@ type loader struct {
 	diags  hcl.Diagnostics
 	paired bool // see builder
 
+	untrusted error // who besides root may change what was read; nil: nobody, or it does not matter
+
 	known map[string]bool // files that were read, by their real path
+	names []string        // of these, as they were named, and of folders that were searched for them
 	stack []string        // of those, the ones that include what is read now
 	total int             // bytes
 }
@@ -201,6 +204,7 @@ func (l *loader) build() *builder {
 	b.diags = append(b.diags, decodeConfig(b.eval, body, &b.raw)...)
 	b.refuseLater(&b.raw)
 	b.config(&b.raw)
+	b.refuseRoot(l.untrusted)
 	b.cfg.Path, b.cfg.Variables = l.path, l.given
 	b.cfg.Hash = fmt.Sprintf("sha256:%x", l.hash.Sum(nil))
 	return b

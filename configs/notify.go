@@ -27,7 +27,7 @@ func (b *builder) notify(raw *rawNotify) notify.Config {
 	}
 	c.Events = b.events(raw)
 	c.Timeout = read(b, raw.Timeout, 10*time.Second, duration(100*time.Millisecond, time.Hour, 1))
-	c.User = read(b, raw.User, defaultUser, matching(parseUser))
+	c.User = b.user(raw.User, raw.Command, c.Command)
 	if raw.User != nil && raw.Command == nil {
 		b.warn(raw.User.NameRange, "No effect", "user is whom a command runs as; a webhook has none.")
 	}

@@ -84,8 +84,8 @@ func (b *builder) trackedScript(raw *rawVirtualRouter, t *rawTrackScript) track.
 		Timeout:  read(b, t.Timeout, time.Second, times),
 		Rise:     read(b, t.Rise, 2, whole(1, maxTries)),
 		Fall:     read(b, t.Fall, 2, whole(1, maxTries)),
-		User:     read(b, t.User, defaultUser, matching(parseUser)),
 	}
+	s.User = b.user(t.User, t.Command, s.Command)
 	b.timeout(t.Timeout, orRange(t.Interval, t.Range), s.Timeout, s.Interval)
 	return s
 }
@@ -131,9 +131,6 @@ func (b *builder) known(where, block, name string, names []string, at hcl.Range)
 	b.invalid(where, at, errors.New(text))
 	return false
 }
-
-// defaultUser is who runs what the configuration names; nothing of ours belongs to it.
-const defaultUser = "nobody"
 
 // command reads a program and its arguments.
 func (b *builder) command(a *hcl.Attribute) []string {

@@ -108,15 +108,19 @@ func readAnswers(conn *packet.Conn, addresses []netip.Addr, ours map[string]bool
 		} else if err != nil {
 			return nil, err
 		}
-		var p arp.Packet
-		if p.UnmarshalBinary(b[:n]) != nil || len(p.SenderHardwareAddr) != 6 || !slices.Contains(addresses, p.SenderIP) {
-			continue
-		}
-		a := Answer{Address: p.SenderIP, MAC: p.SenderHardwareAddr.String()}
-		if !ours[a.MAC] && !slices.Contains(answers, a) {
+		if a, ok := readAnswer(b[:n], addresses); ok && !ours[a.MAC] && !slices.Contains(answers, a) {
 			answers = append(answers, a)
 		}
 	}
+}
+
+// readAnswer reads what an ARP packet says of one of the addresses.
+func readAnswer(b []byte, addresses []netip.Addr) (Answer, bool) {
+	var p arp.Packet
+	if p.UnmarshalBinary(b) != nil || len(p.SenderHardwareAddr) != 6 || !slices.Contains(addresses, p.SenderIP) {
+		return Answer{}, false
+	}
+	return Answer{Address: p.SenderIP, MAC: p.SenderHardwareAddr.String()}, true
 }
 
 // nameHosts adds to each answer by which other address the kernel knows its sender, on whichever interface.

@@ -48,10 +48,16 @@ func (in *inbound) packet() ([]byte, Header) {
 		h.Dst, h.TTL = ancillary(in.control[:in.msg.Controllen])
 		return p, h
 	}
+	if len(p) < ipv4Header || len(p) < int(p[0]&0xf)*4 { // no kernel passes that on
+		return nil, Header{}
+	}
 	return p[int(p[0]&0xf)*4:], Header{
 		Src: netip.AddrFrom4([4]byte(p[12:16])), Dst: netip.AddrFrom4([4]byte(p[16:20])), TTL: p[8],
 	}
 }
+
+// ipv4Header is the length of an IPv4 header without options, RFC 791 section 3.1.
+const ipv4Header = 20
 
 // ancillary reads the destination and the hop limit, RFC 3542 sections 6.2 and 6.3.
 func ancillary(b []byte) (dst netip.Addr, hops uint8) {

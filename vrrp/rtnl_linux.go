@@ -69,7 +69,7 @@ func (r *rtnl) batch(messages []message, errs []error) {
 	for left := len(messages); err == nil && left > 0; {
 		err = r.receive(func(kind uint16, seq uint32, body []byte) {
 			// An answer to what is not of this batch comes late.
-			if n := seq - first; kind == unix.NLMSG_ERROR && int(n) < len(messages) && len(body) >= 4 {
+			if n := seq - first; kind == unix.NLMSG_ERROR && n < uint32(len(messages)) && len(body) >= 4 {
 				left--
 				if errno := -int32(binary.NativeEndian.Uint32(body)); errno != 0 {
 					errs[n] = unix.Errno(errno)
@@ -123,7 +123,13 @@ func (r *rtnl) receive(each func(kind uint16, seq uint32, body []byte)) error {
 	if kernel, ok := from.(*unix.SockaddrNetlink); !ok || kernel.Pid != 0 {
 		return nil
 	}
-	for b := r.buf[:n]; len(b) >= unix.NLMSG_HDRLEN; {
+	split(r.buf[:n], each)
+	return nil
+}
+
+// split takes a datagram apart. What follows a length that cannot be is left out.
+func split(b []byte, each func(kind uint16, seq uint32, body []byte)) {
+	for len(b) >= unix.NLMSG_HDRLEN {
 		length := int(binary.NativeEndian.Uint32(b))
 		if length < unix.NLMSG_HDRLEN || length > len(b) {
 			break
@@ -131,7 +137,6 @@ func (r *rtnl) receive(each func(kind uint16, seq uint32, body []byte)) error {
 		each(binary.NativeEndian.Uint16(b[4:]), binary.NativeEndian.Uint32(b[8:]), b[unix.NLMSG_HDRLEN:length])
 		b = b[min(align4(length), len(b)):]
 	}
-	return nil
 }
 
 // append appends the message with its header, struct nlmsghdr.

@@ -66,7 +66,7 @@ func check(g *globals, peer string, theirs variables, out io.Writer) error {
 // loadWith reads one configuration or two, and says what it was.
 func (g *globals) loadWith(peer string, theirs variables) (cfg *configs.Config, diags configs.Diagnostics, what string) {
 	if peer == "" {
-		cfg, diags = g.load()
+		cfg, diags = configs.LoadAsRoot(g.config, g.vars...)
 		return cfg, diags, g.config
 	}
 	cfg, diags = configs.LoadPair(g.config, peer, g.vars, theirs)

@@ -62,13 +62,14 @@ var layers = []struct {
 	may    []string
 }{
 	{"cmd/", []string{"internal/", "configs", "checker", "vrrp", "vrrp/vrrpsim", "vrrp/track", "ipvs"}},
-	{"internal/director", []string{"configs", "checker", "vrrp", "vrrp/track", "ipvs", "internal/notify", "internal/sysctl", "internal/systemd"}},
+	{"internal/director", []string{"configs", "checker", "vrrp", "vrrp/track", "ipvs", "internal/notify", "internal/sysctl", "internal/systemd", "internal/trust"}},
 	{"internal/sysctl", []string{"configs", "vrrp", "ipvs"}},
 	{"internal/notify", []string{"internal/command"}},
 	{"internal/realserver", []string{"configs", "vrrp", "ipvs", "internal/sysctl"}},
 	{"internal/doctor", []string{"configs", "vrrp", "ipvs", "internal/sysctl", "internal/realserver"}},
+	{"internal/command", []string{"internal/trust"}},
 	{"internal/", nil},
-	{"configs", []string{"checker", "vrrp", "vrrp/track", "ipvs", "internal/notify"}},
+	{"configs", []string{"checker", "vrrp", "vrrp/track", "ipvs", "internal/notify", "internal/trust"}},
 	{"ipvs/ipvstest", []string{"ipvs"}},
 	{"vrrp/vrrpsim", []string{"vrrp"}},
 	{"vrrp/track", []string{"internal/command"}},

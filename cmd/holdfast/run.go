@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/command"
 	"github.com/holdfast-lb/holdfast/internal/director"
 	"github.com/holdfast-lb/holdfast/internal/sysctl"
@@ -35,7 +36,7 @@ func newRunCommand(g *globals) *cobra.Command {
 }
 
 func runDirector(ctx context.Context, g *globals) error {
-	cfg, diags := g.load()
+	cfg, diags := configs.LoadAsRoot(g.config, g.vars...)
 	if len(diags) > 0 {
 		_ = diags.Write(os.Stderr, g.color(os.Stderr))
 	}

@@ -39,8 +39,8 @@ const OutputMost = 4096
 var ErrTimeout = errors.New("timeout")
 
 // ErrLocal marks the error of a program that could not be started for want of a descriptor, of memory or of a process,
-// while its file was being written, or because its user could not be looked up. It says nothing of what the program is
-// for.
+// while its file was being written, because its user could not be looked up, or because it was refused: root does not run
+// what others may change. It says nothing of what the program is for.
 var ErrLocal = errors.New("could not run here")
 
 const (

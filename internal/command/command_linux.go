@@ -10,6 +10,8 @@ import (
 	"os/user"
 	"strconv"
 	"syscall"
+
+	"github.com/holdfast-lb/holdfast/internal/trust"
 )
 
 // isolate gives cmd its process group and its user.
@@ -26,7 +28,7 @@ func (c Command) isolate(cmd *exec.Cmd) error {
 		return err
 	}
 	if c.User == "" {
-		return nil
+		return c.trusted(os.Geteuid())
 	}
 	cred, err := credential(c.User)
 	switch {
@@ -38,7 +40,19 @@ func (c Command) isolate(cmd *exec.Cmd) error {
 	if int(cred.Uid) != os.Geteuid() {
 		cmd.SysProcAttr.Credential = cred
 	}
-	return nil
+	return c.trusted(int(cred.Uid))
+}
+
+// trusted refuses a program that root is to run and others may change, by itself, by its interpreter, or by a folder on the way
+// to either. Since none of that is in the hands of others afterwards, it is soon enough to look right before it is started.
+func (c Command) trusted(uid int) error {
+	if uid != 0 {
+		return nil
+	}
+	if err := trust.Program(c.Args[0]); errors.Is(err, trust.ErrOthers) {
+		return fmt.Errorf("refused for root: %w: %w", ErrLocal, err)
+	}
+	return nil // what else is wrong with it, the kernel says
 }
 
 // credential looks up a user by name or number. A number need not belong to a known user; its group is the same number
@@ -96,7 +110,7 @@ func (c Command) explain(err error) error {
 		errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ETXTBSY):
 		return fmt.Errorf("%w: %w", ErrLocal, err)
 	case errors.Is(err, syscall.EPERM) && c.User != "":
-		return fmt.Errorf("as user %s: %w: only root may start programs as another user, and this is user %d", c.User, err, os.Geteuid())
+		return fmt.Errorf("as user %s: %w: that takes CAP_SETUID and CAP_SETGID, which this process (user %d) does not have", c.User, err, os.Geteuid())
 	case errors.Is(err, syscall.ENOENT):
 		if _, missing := os.Stat(c.Args[0]); missing == nil {
 			return fmt.Errorf("%w: the program is there, the interpreter that its first line names is not", err)

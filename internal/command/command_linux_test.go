@@ -157,7 +157,7 @@ func TestRunAsUser(t *testing.T) {
 func TestRunAsAnotherUserWithoutRight(t *testing.T) {
 	if os.Geteuid() != 0 {
 		_, err := Command{Args: []string{"/bin/true"}, User: "0"}.Run(t.Context())
-		if err == nil || !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "only root may") {
+		if err == nil || !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), "CAP_SETUID") {
 			t.Errorf("got %v", err)
 		}
 		return
@@ -169,6 +169,38 @@ func TestRunAsAnotherUserWithoutRight(t *testing.T) {
 	r, err := run(t, Command{Args: []string{script(t, string(self)), "-test.run=^TestRunAsAnotherUserWithoutRight$"}, User: "nobody"})
 	if err != nil || r.Exit != 0 {
 		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
+// TestOthersMayChangeWhatRootRuns: it is refused each time, without being run; others may run it as themselves.
+func TestOthersMayChangeWhatRootRuns(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	path := script(t, "#!/bin/sh\necho ran\n")
+	for _, tt := range []struct {
+		mode os.FileMode
+		user string
+		want string // of the error; empty: it runs
+	}{
+		{0o755, "root", ""},
+		{0o775, "root", path + " is writable by its group root (mode 0775): chmod g-w " + path},
+		{0o775, "", "refused for root: "},
+		{0o757, "0", "writable by everybody"},
+		{0o777, "nobody", ""},
+		{0o777, "4711", ""},
+		{0o755, "", ""},
+	} {
+		if err := os.Chmod(path, tt.mode); err != nil {
+			t.Fatal(err)
+		}
+		r, err := run(t, Command{Args: []string{path}, User: tt.user})
+		switch {
+		case tt.want == "" && (err != nil || r.Output != "ran\n"):
+			t.Errorf("%v as %q: got %+v, %v", tt.mode, tt.user, r, err)
+		case tt.want != "" && (!errors.Is(err, ErrLocal) || !strings.Contains(err.Error(), tt.want) || r.Output != "" || r.Exit != -1):
+			t.Errorf("%v as %q: got %+v, %v, want %q", tt.mode, tt.user, r, err, tt.want)
+		}
 	}
 }
 

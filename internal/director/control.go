@@ -81,6 +81,15 @@ func (c *control) Close() {
 
 // serveControl answers on the control socket until ctx ends.
 func serveControl(ctx context.Context, d *Director, c *control) {
+	// The followers of events hear of the end before it comes.
+	listening, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { d.history.end(endPatience); cancel() })()
+	serve(listening, c.listener, controlHandler(d))
+}
+
+// controlHandler answers the requests of Client.
+func controlHandler(d *Director) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, d.Status(r.Context()), nil)
@@ -115,11 +124,7 @@ func serveControl(ctx context.Context, d *Director, c *control) {
 	ordered("/v1/undrain", func(ctx context.Context, o order) (Override, error) { return d.Undrain(ctx, o.Server) })
 	ordered("/v1/weight", func(ctx context.Context, o order) (Override, error) { return d.SetWeight(ctx, o.Server, o.Weight) })
 	d.controlFailover(changes)
-	// The followers of events hear of the end before it comes.
-	listening, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { d.history.end(endPatience); cancel() })()
-	serve(listening, c.listener, mux)
+	return mux
 }
 
 // endPatience is how long a director that stops waits for those who follow its events.

@@ -183,6 +183,7 @@ func (d *Director) override(cfg *configs.Config) {
 // Run works until outer ends, then hands over and returns, as director.on_exit says.
 func (d *Director) Run(outer context.Context) error {
 	var err error
+	d.warnOthers(d.cfg)
 	if d.last, err = ReadState(d.cfg.Director.StateDir); err != nil {
 		d.log.Warn("state of the last run not used", "err", err)
 	}
@@ -233,6 +234,14 @@ func (d *Director) Run(outer context.Context) error {
 		return context.Cause(ctx) // hands over to a director that is well
 	}
 	return nil
+}
+
+// warnOthers says once in a configuration's time that others than root may change it. It is obeyed: a director that does not
+// run is worse.
+func (d *Director) warnOthers(cfg *configs.Config) {
+	if cfg.Untrusted != nil {
+		d.log.Warn("the configuration is not root's alone", "path", cfg.Path, "err", cfg.Untrusted)
+	}
 }
 
 // loop owns the state. It ends when ctx has ended and every virtual router has stopped.

@@ -39,7 +39,7 @@ func (d *Director) Reload(ctx context.Context) (Reload, error) {
 	defer d.reload.Unlock()
 	d.notifyManager(systemd.Reloading()...)
 	defer d.notifyManager("READY=1") // with the new configuration or with the old one, as the status says
-	cfg, diags := configs.Load(d.o.Config.Path, d.o.Config.Variables...)
+	cfg, diags := configs.LoadAsRoot(d.o.Config.Path, d.o.Config.Variables...)
 	var result Reload
 	err := diags.Err()
 	if callErr := d.call(ctx, func() {
@@ -99,6 +99,7 @@ func (d *Director) apply(cfg *configs.Config) (Reload, error) {
 	if cfg.Timeouts != d.cfg.Timeouts || cfg.Director.ReportDrift != d.cfg.Director.ReportDrift {
 		d.goal = 0 // it is not the services alone
 	}
+	d.warnOthers(cfg)
 	old := d.cfg
 	d.cfg, d.loaded = cfg, time.Now()
 	d.o.Level.Set(cfg.Log.Level)

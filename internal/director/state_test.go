@@ -3,6 +3,8 @@
 package director
 
 import (
+	"encoding/json"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/holdfast-lb/holdfast/internal/trust"
 	"github.com/holdfast-lb/holdfast/ipvs"
 	"github.com/holdfast-lb/holdfast/vrrp"
 )
@@ -121,6 +124,31 @@ func TestReadStateRefuses(t *testing.T) {
 	}
 }
 
+// TestStateOfOthers: a state file that others may write does not say what root removes.
+func TestStateOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	if os.Geteuid() != 0 || trust.Path(dir) != nil {
+		t.Skip("needs root, and a folder for temporary files that is root's")
+	}
+	if err := newState(parse(t, routerOnly), nil, nil, nil).write(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, stateName), dir} {
+		if err := os.Chmod(path, 0o775); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := ReadState(dir); !errors.Is(err, trust.ErrOthers) || !strings.Contains(err.Error(), path+" is writable") || !s.equal(State{}) {
+			t.Errorf("%s: got %+v, %v", path, s, err)
+		}
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := ReadState(dir); err != nil || len(s.VirtualRouters) != 1 {
+			t.Errorf("%s put right: got %+v, %v", path, s, err)
+		}
+	}
+}
+
 func FuzzParseState(f *testing.F) {
 	f.Add([]byte(`{"version":1,"virtual_routers":[{"name":"web","master":true,"addresses":[{"prefix":"10.0.0.1/32","device":"eth0"}],"routes":[{"destination":"::/0"}],"vmac":{"interface":"eth0","id":1}}],` +
 		`"services":[{"address":"10.0.0.1:80","protocol":"tcp"}]}`))
@@ -131,5 +159,13 @@ func FuzzParseState(f *testing.F) {
 		}
 		s.Keys()
 		s.stale(parse(t, routerOnly))
+		out, err := json.Marshal(s)
+		if err != nil {
+			t.Fatalf("%s cannot be written again: %v", b, err)
+		}
+		again, err := parseState(out)
+		if err != nil || !again.equal(s) {
+			t.Errorf("%s comes back as %s, %v", b, out, err)
+		}
 	})
 }

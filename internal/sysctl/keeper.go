@@ -65,11 +65,16 @@ func newKeeper(log *slog.Logger, f files, before Loans) *Keeper {
 	k := &Keeper{log: log, files: f, loans: make(map[string]Loan), left: make(map[string]bool), said: make(map[string]bool)}
 	if before.Boot == f.boot() {
 		for _, l := range before.List {
-			k.loans[l.Path] = l
+			if isOurs(l.Path) { // else the state file is not what we wrote
+				k.loans[l.Path] = l
+			}
 		}
 	}
 	return k
 }
+
+// isOurs reports whether a path is one of those that settings may have: of the network, and nowhere else in the file system.
+func isOurs(path string) bool { return strings.HasPrefix(path, "net/") && filepath.Clean(path) == path }
 
 // Loans returns what is changed now.
 func (k *Keeper) Loans() Loans {

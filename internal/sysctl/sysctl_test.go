@@ -252,6 +252,25 @@ func TestNextRun(t *testing.T) {
 	tr.is(ipForward.Path, "1")
 }
 
+// A state file that names other files than those of the network's parameters has not been written by us.
+func TestLoansOfOthers(t *testing.T) {
+	for _, path := range []string{"kernel/core_pattern", "../outside", "net/../../outside", "net/./x", "/net/x", ""} {
+		tr := newTree(t, map[string]string{"kernel/core_pattern": "core"})
+		outside := filepath.Join(filepath.Dir(tr.root), "outside")
+		if err := os.WriteFile(outside, []byte("core"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		k := tr.keeper(Loans{Boot: "first", List: []Loan{{Path: path, Was: "changed", Is: "core"}}})
+		if k.Restore(); len(k.Loans().List) > 0 {
+			t.Errorf("%q is kept", path)
+		}
+		tr.is("kernel/core_pattern", "core")
+		if b, err := os.ReadFile(outside); err != nil || string(b) != "core" {
+			t.Errorf("%q: a file elsewhere has become %q, %v", path, b, err)
+		}
+	}
+}
+
 // A link that comes anew has the kernel's values again, and what the one before it had means nothing.
 func TestLinkComesAnew(t *testing.T) {
 	tr := newTree(t, map[string]string{rpFilter.Path: "1", rpFilter.Larger: "0"})
