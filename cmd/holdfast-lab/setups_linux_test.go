@@ -125,7 +125,11 @@ TCP  192.168.1.100:80 rr
 				l.realServer(t, h, realserver.Use{
 					Forward: ipvs.Tunnel, Address: l.vip, Local: l.servers[i], Encapsulation: ipvs.Encapsulation{Type: ipvs.IPIP},
 				})
-				h.Route(prefix("0.0.0.0/0"), addr("10.10.1.1"))
+				// As doctor advises: clients learn what fits, wrapped.
+				out, err := h.Command(t.Context(), "ip", "route", "add", "default", "via", "10.10.1.1", "dev", "eth1", "advmss", "1440").CombinedOutput()
+				if err != nil {
+					t.Fatalf("ip route: %v: %s", err, out)
+				}
 			}
 		},
 		table: `
@@ -153,7 +157,8 @@ type customerLab struct {
 	target netip.AddrPort
 	watch  *netlab.LAN    // between the directors and the real servers
 	wires  []*netlab.Port // of the real servers, in that LAN
-	routed *netlab.Host   // between the client and the directors
+	uses   []realserver.Use
+	routed *netlab.Host // between the client and the directors
 }
 
 // join gives both directors a link to a LAN: the first one the address, the second one that which follows.
@@ -187,6 +192,7 @@ func (l *customerLab) clientBehind(lan *netlab.LAN, gateway string) {
 // realServer does on a host what `holdfast real-server setup` does.
 func (l *customerLab) realServer(t *testing.T, h *netlab.Host, use realserver.Use) {
 	t.Helper()
+	l.uses = append(l.uses, use)
 	must(t, h.Do(func() error {
 		k, err := realserver.Open()
 		if err != nil {
@@ -301,6 +307,7 @@ func TestCustomerSetups(t *testing.T) {
 			if got := l.ipvsadm(t, "-Ln"); got != c.table[1:] {
 				t.Errorf("ipvsadm -Ln prints\n%s\nwant\n%s", got, c.table[1:])
 			}
+			l.healthy(t)
 			if c.look != nil {
 				c.look(t, l, l.capture(t))
 			}
@@ -375,7 +382,7 @@ func (l *customerLab) serverDies(t *testing.T) {
 	var out, back time.Time
 	samples := l.load(t, func() error {
 		err := l.wires[victim].Cut()
-		err = errors.Join(err, l.await(t.Context(), settleWithin, l.down(0, name)))
+		err = errors.Join(err, l.await(t.Context(), settleWithin, l.down(0, name), l.down(1, name)))
 		out = time.Now().Add(500 * time.Millisecond) // the table follows the verdict
 		err = errors.Join(err, pause(t.Context(), 2*time.Second))
 		back = time.Now()

@@ -24,7 +24,8 @@ func TestDockerfile(t *testing.T) {
 	}
 	goVersion := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(string(all["go.mod"]))
 	for _, want := range []string{
-		"FROM golang:" + goVersion[1] + " AS build",
+		"ARG GO=golang:" + goVersion[1],
+		"FROM ${GO} AS build",
 		"RUN CGO_ENABLED=0 go build -trimpath -o /holdfast ./cmd/holdfast",
 		"COPY --from=build /holdfast /usr/local/bin/holdfast",
 		"COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/", // one of the places where crypto/x509 looks

@@ -182,6 +182,7 @@ check_duration_seconds histogram
 real_server_up gauge real_server virtual_server
 real_server_weight gauge real_server virtual_server
 real_server_draining gauge real_server virtual_server
+real_server_maintenance gauge real_server virtual_server
 real_server_active_connections gauge real_server virtual_server
 real_server_inactive_connections gauge real_server virtual_server
 real_server_connections_total counter real_server virtual_server

@@ -62,8 +62,8 @@ var strangeTables = tableCollector{
 		{[]string{`a "quoted" \ back`, "two\nlines", "größer"}, []float64{0, math.MaxUint64, 1 << 53, 1e300}},
 	}},
 	{serverColumns, []row{
-		{[]string{"web", "web1"}, []float64{1, 100, 1, 7, 8, 9, 10, 11, 12, 13}},
-		{[]string{"web", "web2"}, []float64{0, 0.5, 0}}, // not in the table
+		{[]string{"web", "web1"}, []float64{1, 100, 1, 1, 7, 8, 9, 10, 11, 12, 13}},
+		{[]string{"web", "web2"}, []float64{0, 0.5, 0, 1}}, // not in the table
 	}},
 	{serviceColumns, nil},
 }

@@ -196,6 +196,7 @@ var (
 	serverUp       = described(isGauge, "real_server_up", "1 if all of its checks pass.", "virtual_server", "real_server")
 	serverWeight   = described(isGauge, "real_server_weight", "Weight that the table should have; 0: no new connections, or not in it.", "virtual_server", "real_server")
 	serverDraining = described(isGauge, "real_server_draining", "1 while it is taken out and stays in the table for the connections it has.", "virtual_server", "real_server")
+	serverOut      = described(isGauge, "real_server_maintenance", "1 while it is taken out, by a command or by maintenance = true, also after it has left the table.", "virtual_server", "real_server")
 	serverActive   = described(isGauge, "real_server_active_connections", "Connections in an active state.", "virtual_server", "real_server")
 	serverInactive = described(isGauge, "real_server_inactive_connections", "Connections in any other state.", "virtual_server", "real_server")
 	serverConns    = described(isCounter, "real_server_connections_total", "Connections scheduled.", "virtual_server", "real_server")

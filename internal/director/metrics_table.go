@@ -35,7 +35,7 @@ var (
 		{&checkUp, ""}, {&checkResults, "passed"}, {&checkResults, "failed"}, {&checkResults, "local"},
 	}
 	serverColumns = []column{
-		{&serverUp, ""}, {&serverWeight, ""}, {&serverDraining, ""},
+		{&serverUp, ""}, {&serverWeight, ""}, {&serverDraining, ""}, {&serverOut, ""},
 		// The rest is of those that are in the table.
 		{&serverActive, ""}, {&serverInactive, ""},
 		{&serverConns, ""}, {&serverPackets, "in"}, {&serverPackets, "out"}, {&serverBytes, "in"}, {&serverBytes, "out"},
@@ -89,7 +89,7 @@ func serviceTables(v *view, stats []ipvs.ServiceStats) (servers, services metric
 			is := v.decided.server(vs, rs)
 			l, n := len(labels), len(values)
 			labels = append(labels, vs.Name, rs.Name)
-			values = append(values, bit(is.verdict == checker.Up), float64(is.weight), bit(is.state() == stateDraining))
+			values = append(values, bit(is.verdict == checker.Up), float64(is.weight), bit(is.state() == stateDraining), bit(is.drain.cause != 0))
 			if d := destinations[rs.Address]; d != nil {
 				values = appendTraffic(append(values, float64(d.Active), float64(d.Inactive)), d.Counters)
 			}

@@ -77,9 +77,17 @@ func TestDrainByCommand(t *testing.T) {
 		t.Fatalf("got %+v, %v", o, err)
 	}
 	s.tableHas("web1=0 web2=1")
-	if _, body := s.get("/metrics"); !regexp.MustCompile(`holdfast_real_server_draining\{[^}]*real_server="web1"[^}]*\} 1\n`).MatchString(body) {
-		t.Error("no metric says that web1 drains")
+	out := func(draining, maintenance int) {
+		t.Helper()
+		_, body := s.get("/metrics")
+		for name, want := range map[string]int{"draining": draining, "maintenance": maintenance} {
+			series := fmt.Sprintf(`holdfast_real_server_%s\{[^}]*real_server="web1"[^}]*\} %d\n`, name, want)
+			if !regexp.MustCompile(series).MatchString(body) {
+				t.Errorf("/metrics has no %s", series)
+			}
+		}
 	}
+	out(1, 1)
 	c.set(s.servers[0].addr(), ipvs.DestinationStats{Inactive: 1})
 	s.reload()
 	if err := stop(); err != nil {
@@ -108,10 +116,12 @@ func TestDrainByCommand(t *testing.T) {
 	s.run()
 	s.ready()
 	s.serverIs(0, "maintenance")
+	out(0, 1)
 	if _, err := s.client.Undrain(t.Context(), "web/web1"); err != nil {
 		t.Fatal(err)
 	}
 	s.tableHas("web1=1 web2=1")
+	out(0, 0)
 }
 
 func TestDrainEndsWithItsTime(t *testing.T) {
