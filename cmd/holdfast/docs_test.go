@@ -52,7 +52,7 @@ func blocks(page string) (list []block, prose string) {
 	return list, rest.String()
 }
 
-// TestConfigurationsInPages: every configuration that a page shows loads, without errors or warnings.
+// TestConfigurationsInPages: every configuration that a page shows loads, without errors or warnings but of missing files.
 func TestConfigurationsInPages(t *testing.T) {
 	inReadme := 0
 	for name, page := range pages(t) {
@@ -63,6 +63,9 @@ func TestConfigurationsInPages(t *testing.T) {
 			}
 			cfg, diags := configs.LoadBytes(fmt.Sprintf("%s:%d", name, b.line), []byte(b.text))
 			for _, d := range diags {
+				if d.Summary == "Unusable file" {
+					continue // it is not of this machine
+				}
 				t.Errorf("%s: %s", d, d.Detail)
 			}
 			if name == "README.md" && cfg != nil && len(cfg.VirtualRouters) == 1 && len(cfg.VirtualServers) == 1 {

@@ -4,18 +4,17 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
 	"time"
 )
 
-const toolTimeout = 10 * time.Second
+const toolTimeout = 10 * time.Second // of each tool
 
 // readFirewall asks the tools that are installed. iptables goes first: of its rules nft shows but a part.
 func (f *Facts) readFirewall(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, toolTimeout)
-	defer cancel()
 	asked := 0
 	for _, tool := range []string{"iptables", "ip6tables", "iptables-legacy", "ip6tables-legacy"} {
 		text, there, err := output(ctx, tool+"-save")
@@ -52,7 +51,12 @@ func output(ctx context.Context, name string, args ...string) (text string, ther
 	if err != nil {
 		return "", false, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, toolTimeout)
+	defer cancel()
 	b, err := exec.CommandContext(ctx, path, args...).Output()
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return "", true, fmt.Errorf("%s has not answered within %v", name, toolTimeout)
+	}
 	if failed, ok := err.(*exec.ExitError); ok && len(failed.Stderr) > 0 {
 		first, _, _ := strings.Cut(strings.TrimSpace(string(failed.Stderr)), "\n")
 		err = fmt.Errorf("%w: %s", err, first)
