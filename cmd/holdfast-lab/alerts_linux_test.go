@@ -294,6 +294,17 @@ func TestAlerts(t *testing.T) {
 	}, "HoldfastRealServerDown web1", "HoldfastDrift lb1", "HoldfastReloadFailed lb1")
 	prom.during("all servers fail", sick(p.web, true), sick(p.web, false), "HoldfastServiceDown",
 		"HoldfastRealServerDown web1", "HoldfastRealServerDown web2", "HoldfastRealServerDown web3")
+	prom.during("a server that was taken out is turned off", func() error {
+		_, err1 := lb1.api().Drain(ctx, "web/web1", nil)
+		_, err2 := lb2.api().Drain(ctx, "web/web1", nil)
+		p.web[0].sick.Store(true)
+		return errors.Join(err1, err2, pause(ctx, ruleMost+10*time.Second))
+	}, func() error {
+		p.web[0].sick.Store(false)
+		_, err1 := lb1.api().Undrain(ctx, "web/web1")
+		_, err2 := lb2.api().Undrain(ctx, "web/web1")
+		return errors.Join(err1, err2)
+	})
 	prom.during("the master is killed", func() error { return lb1.signal(syscall.SIGKILL) }, func() error {
 		if err := lb1.ended(ctx, time.Minute); err != nil {
 			return err

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/holdfast-lb/holdfast/configs"
@@ -11,6 +12,20 @@ import (
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 	"github.com/holdfast-lb/holdfast/internal/realserver"
 )
+
+// TestCustomerSetupsAreHealthy has nobody load the set-ups while the doctor's tools take the processor.
+func TestCustomerSetupsAreHealthy(t *testing.T) {
+	netlab.RequireIPVS(t)
+	t.Setenv(asHoldfast, "1")
+	for _, c := range customerSetups {
+		t.Run(strings.TrimSuffix(c.example, ".hcl"), func(t *testing.T) {
+			t.Parallel()
+			l := newCustomerLab(t, c)
+			must(t, l.await(t.Context(), settleWithin, l.master(0), l.serverState(0, "", "up"), l.serverState(1, "", "up")))
+			l.healthy(t)
+		})
+	}
+}
 
 // healthy lets the doctor look at both directors and all real servers: it finds out all and finds nothing. It looks again
 // where the machine was too busy for that.

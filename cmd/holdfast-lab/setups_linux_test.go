@@ -307,7 +307,6 @@ func TestCustomerSetups(t *testing.T) {
 			if got := l.ipvsadm(t, "-Ln"); got != c.table[1:] {
 				t.Errorf("ipvsadm -Ln prints\n%s\nwant\n%s", got, c.table[1:])
 			}
-			l.healthy(t)
 			if c.look != nil {
 				c.look(t, l, l.capture(t))
 			}

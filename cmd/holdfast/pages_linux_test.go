@@ -4,10 +4,16 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/internal/netlab"
+	"github.com/holdfast-lb/holdfast/ipvs"
 )
 
 // TestFirewallInPages: a pair lives behind the rules of docs/security.md, and the doctor finds nothing wrong; without the
@@ -62,4 +68,36 @@ func TestFirewallInPages(t *testing.T) {
 	load(pair[1], strings.Join(without, ""))
 	pair[1].is("master")
 	finds(pair[1], "firewall-vrrp")
+}
+
+// TestKeepalivedInPages: keepalived takes the file that docs/keepalived.md shows as its own, and holdfast's version of it,
+// which follows, makes the same election and table.
+func TestKeepalivedInPages(t *testing.T) {
+	netlab.RequireTool(t, "keepalived")
+	list, _ := blocks(string(files(t)["docs/keepalived.md"]))
+	i := slices.IndexFunc(list, func(b block) bool { return b.language == "keepalived" })
+	if i < 0 || list[i+1].language != "hcl" {
+		t.Fatal("no file of keepalived in docs/keepalived.md, with holdfast's after it")
+	}
+	file := filepath.Join(t.TempDir(), "keepalived.conf")
+	if err := os.WriteFile(file, []byte(list[i].text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lab := netlab.Test(t)
+	h := lab.Host("lb1")
+	h.Join(lab.LAN("lan"), "eth0", netip.MustParsePrefix("10.0.0.2/24"))
+	if out, err := h.Command(t.Context(), "keepalived", "--config-test", "--use-file", file).CombinedOutput(); err != nil {
+		t.Errorf("keepalived --config-test: %v: %s", err, out)
+	}
+	cfg, diags := configs.LoadBytes("holdfast.hcl", []byte(list[i+1].text))
+	if diags.Errors() > 0 {
+		t.Fatal(diags.Err())
+	}
+	vr, vs := cfg.VirtualRouters[0], cfg.VirtualServers[0]
+	if vr.ID != 51 || vr.Version != 2 || vr.Priority != 100 || vr.Password != "secret" || vr.Addresses[0].Prefix.String() != "10.0.0.100/32" {
+		t.Errorf("another election: %+v", vr)
+	}
+	if rs := vs.RealServers[0]; vs.Key.String() != "10.0.0.100:80/tcp" || vs.Forward != ipvs.DR || rs.Address.String() != "10.0.0.21:80" || rs.Weight != 2 {
+		t.Errorf("another service: %+v", vs)
+	}
 }

@@ -158,3 +158,38 @@ func TestNamesInPages(t *testing.T) {
 		t.Errorf("%d findings", len(named))
 	}
 }
+
+// TestComparisonPage: what docs/keepalived.md names of holdfast's language exists, and its figures are those of
+// docs/benchmarks.md.
+func TestComparisonPage(t *testing.T) {
+	all := files(t)
+	page, reference := string(all["docs/keepalived.md"]), string(all["configs/reference.hcl"])
+	_, keywords, _ := strings.Cut(page, "| keepalived.conf | here | to mind |\n|---|---|---|\n")
+	rows := 0
+	for line := range strings.Lines(keywords) {
+		columns := strings.Split(line, " | ")
+		if len(columns) != 3 {
+			t.Fatalf("no row of three: %q", line)
+		}
+		rows++
+		for _, m := range inlineCode.FindAllStringSubmatch(columns[1], -1) {
+			if !regexp.MustCompile(`\b` + m[1] + `\b`).MatchString(reference) {
+				t.Errorf("configs/reference.hcl has no %s", m[1])
+			}
+		}
+	}
+	_, figures, _ := strings.Cut(page, "\n## Figures\n")
+	figures, _, _ = strings.Cut(figures, "\n## ")
+	measured := 0
+	for line := range strings.Lines(figures) {
+		if strings.HasPrefix(line, "| ") && !strings.Contains(line, "| ratio |") {
+			measured++
+			if !strings.Contains(string(all["docs/benchmarks.md"]), line) {
+				t.Errorf("docs/benchmarks.md does not have %q", line)
+			}
+		}
+	}
+	if rows < 30 || measured < 5 {
+		t.Errorf("%d keywords, %d figures", rows, measured)
+	}
+}
