@@ -56,7 +56,7 @@ func (w *pageWriter) block(path string, b *hclsyntax.Block) {
 	fmt.Fprintf(&w.out, "### %s\n\n", title)
 	for _, text := range []string{w.above(b.TypeRange.Start), w.after(b.OpenBraceRange.Start)} {
 		if text != "" && len(b.Body.Attributes)+len(b.Body.Blocks) > 0 {
-			fmt.Fprintf(&w.out, "%s.\n\n", strings.TrimSuffix(strings.ToUpper(text[:1])+text[1:], "."))
+			fmt.Fprintf(&w.out, "%s.\n\n", strings.TrimRight(strings.ToUpper(text[:1])+text[1:], ".:"))
 		}
 	}
 	var attributes []*hclsyntax.Attribute
