@@ -97,7 +97,7 @@ var confined = []struct {
 	{"golang.org/x/net/bpf", sockets},
 }
 
-var sockets = regexp.MustCompile(`^(vrrp|ipvs|checker|internal/director|internal/netlab|internal/drill|internal/command|internal/realserver|internal/systemd|internal/doctor|vrrp/track)/\w+_linux\.go$`)
+var sockets = regexp.MustCompile(`^(vrrp|ipvs|checker|internal/director|internal/netlab|internal/drill|internal/command|internal/realserver|internal/systemd|internal/doctor|internal/capability|vrrp/track)/\w+_linux\.go$`)
 
 // wrong says what is wrong with an import in a file; empty: nothing. Tests may import what they like.
 func wrong(file, imported string) string {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,19 +40,20 @@ func TestMain(m *testing.M) {
 
 // node is a director on a host of its own, balancing two servers by NAT on a real IPVS table.
 type node struct {
-	t      *testing.T
-	host   *netlab.Host
-	client *netlab.Host
-	web    [2]*netlab.Host
-	lab    *netlab.Lab
-	lans   [2]*netlab.LAN // the clients' and the real servers'
-	cmd    *netlab.Cmd
-	ended  chan error
-	config string
-	socket string
-	log    bytes.Buffer
-	hits   [2]atomic.Int64 // requests of clients
-	sick   [2]atomic.Bool  // the health check fails, the service works
+	t       *testing.T
+	host    *netlab.Host
+	client  *netlab.Host
+	web     [2]*netlab.Host
+	lab     *netlab.Lab
+	lans    [2]*netlab.LAN // the clients' and the real servers'
+	cmd     *netlab.Cmd
+	ended   chan error
+	config  string
+	socket  string
+	program string // empty: this one
+	log     bytes.Buffer
+	hits    [2]atomic.Int64 // requests of clients
+	sick    [2]atomic.Bool  // the health check fails, the service works
 }
 
 const (
@@ -140,7 +142,7 @@ virtual_server "web" {
 }
 
 func (n *node) command(args ...string) *netlab.Cmd {
-	c := n.host.Command(context.Background(), os.Args[0], append(args, "-c", n.config)...)
+	c := n.host.Command(context.Background(), cmp.Or(n.program, os.Args[0]), append(args, "-c", n.config)...)
 	c.Env = append(os.Environ(), asProgram+"=1")
 	return c
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/holdfast-lb/holdfast/configs"
+	"github.com/holdfast-lb/holdfast/internal/capability"
 	"github.com/holdfast-lb/holdfast/internal/command"
 	"github.com/holdfast-lb/holdfast/internal/director"
 	"github.com/holdfast-lb/holdfast/internal/sysctl"
@@ -36,6 +38,10 @@ func newRunCommand(g *globals) *cobra.Command {
 }
 
 func runDirector(ctx context.Context, g *globals) error {
+	// Before the configuration is read, so that a reload may read the same files.
+	if _, err := capability.Limit(capability.Balance | capability.Elect | capability.Serve | capability.Hurry | capability.Limiting); err != nil && !errors.Is(err, capability.ErrCgo) {
+		return fmt.Errorf("give up capabilities: %w", err)
+	}
 	cfg, diags := configs.LoadAsRoot(g.config, g.vars...)
 	if len(diags) > 0 {
 		_ = diags.Write(os.Stderr, g.color(os.Stderr))
@@ -48,6 +54,9 @@ func runDirector(ctx context.Context, g *globals) error {
 	}
 	log := director.NewLog(os.Stderr, cfg.Log.Format, term.IsTerminal(int(os.Stderr.Fd())))
 	defer log.Close()
+	if err := limit(cfg, log.Logger); err != nil {
+		return fmt.Errorf("run %s: %w", g.config, err)
+	}
 	manager, err := systemd.FromEnvironment()
 	if err != nil {
 		log.Warn("service manager not understood", "err", err)
@@ -64,6 +73,30 @@ func runDirector(ctx context.Context, g *globals) error {
 		Version: director.Version{Version: version.Version, Revision: version.Revision, Go: version.Go},
 	})
 	return runUntilSignal(ctx, d, network)
+}
+
+// limit gives up the capabilities that the configuration does not need and no reload can.
+func limit(cfg *configs.Config, log *slog.Logger) error {
+	keep, needed := capability.Balance|capability.Elect|capability.Serve, capability.Set(0)
+	if cfg.Director.Realtime {
+		keep |= capability.Hurry
+	}
+	held, err := capability.Limit(keep)
+	switch {
+	case errors.Is(err, capability.ErrCgo):
+		log.Warn("capabilities not given up", "err", err)
+	case err != nil:
+		return fmt.Errorf("give up capabilities: %w", err)
+	default:
+		log.Info("capabilities kept", "capabilities", held.String())
+	}
+	if len(cfg.VirtualServers) > 0 {
+		needed = capability.Balance
+	}
+	if len(cfg.VirtualRouters) > 0 {
+		needed = capability.Balance | capability.Elect
+	}
+	return held.Lacks(needed)
 }
 
 func openTable(ctx context.Context) (ipvs.Table, error) {

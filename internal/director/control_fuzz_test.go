@@ -80,6 +80,8 @@ func FuzzControl(f *testing.F) {
 	f.Add("GET", "/v1/server?name=web/web1", []byte{}, uint32(1000))
 	f.Add("GET", "/v1/server?name=%ff%00&name=;", []byte{}, uint32(1000))
 	f.Add("GET", "/v1/events?after=18446744073709551615&kind=%00&follow=1", []byte{}, uint32(1000))
+	f.Add("POST", "/v1/failover", []byte(`{"routers":["web",""],"return_after_seconds":1e308}`), uint32(0))
+	f.Add("POST", "/v1/failover/return", []byte(`{"routers":[]}`), uint32(1000))
 	f.Add("POST", "/v1/reload", []byte{}, uint32(0))
 	f.Add("GET", "/v1/../v1//drain", []byte{}, uint32(0))
 	d := answering(f)
