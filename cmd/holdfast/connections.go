@@ -103,7 +103,7 @@ func serviceConnections(vs configs.VirtualServer, server string) (w wanted, err 
 		names = append(names, rs.Name)
 	}
 	if server != "" {
-		return w, fmt.Errorf("virtual_server %q has no real_server %q: there is %s", vs.Name, server, director.Few(names))
+		return w, director.NoServer(vs.Name, server, names)
 	}
 	return w, nil
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -136,8 +135,6 @@ func report(g *globals, d diagnosis, out io.Writer) error {
 	return err
 }
 
-const screenWidth = 80
-
 func (d diagnosis) text() string {
 	var b strings.Builder
 	broken := 0
@@ -145,12 +142,12 @@ func (d diagnosis) text() string {
 		if f.Severity == doctor.Broken {
 			broken++
 		}
-		wrap(&b, f.Severity.String()+": ", f.Fact+" ["+f.ID+"]", "  ")
-		wrap(&b, "  why:  ", f.Why, "        ")
-		wrap(&b, "  mend: ", f.Mend, "        ")
+		wrap(&b, f.Severity.String()+": ", printable(f.Fact)+" ["+f.ID+"]", "  ")
+		wrap(&b, "  why:  ", printable(f.Why), "        ")
+		wrap(&b, "  mend: ", printable(f.Mend), "        ")
 	}
 	for _, u := range d.Unknown {
-		wrap(&b, "not found out: ", u, "  ")
+		wrap(&b, "not found out: ", printable(u), "  ")
 	}
 	sum := "nothing found"
 	if len(d.Findings) > 0 {
@@ -161,21 +158,4 @@ func (d diagnosis) text() string {
 	}
 	fmt.Fprintf(&b, "%s: %s\n", strings.Join(d.Roles, " and "), sum)
 	return b.String()
-}
-
-// wrap writes a text in lines that fit a screen, where its words do.
-func wrap(b *strings.Builder, head, text, indent string) {
-	line := head
-	for i, word := range strings.Fields(printable(text)) {
-		switch {
-		case i == 0:
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > screenWidth:
-			fmt.Fprintln(b, line)
-			line = indent
-		default:
-			line += " "
-		}
-		line += word
-	}
-	fmt.Fprintln(b, line)
 }

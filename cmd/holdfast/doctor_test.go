@@ -67,7 +67,7 @@ func TestDoctor(t *testing.T) {
 				continue
 			}
 			for line := range strings.Lines(b.String()) {
-				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > screenWidth {
+				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
 					t.Errorf("%d columns: %s", n, line)
 				}
 			}

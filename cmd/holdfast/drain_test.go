@@ -106,10 +106,12 @@ func TestStatusListsWhatLeaves(t *testing.T) {
 	}
 	const want = `
 leaving
-  web/web3  10.0.0.23:80 of 10.0.0.100:80/tcp    weight 0    2+0 conns, and persistence holds 1  drains, 40s left
-  web/web1  10.0.0.21:8080 of 10.0.0.100:80/tcp  weight 100  0+0 conns                           until its successor has a verdict
+  web/web3  10.0.0.23:80    weight 0    2+0 conns
+    of 10.0.0.100:80/tcp: drains, 40s left, and persistence holds 1
+  web/web1  10.0.0.21:8080  weight 100  0+0 conns
+    of 10.0.0.100:80/tcp: until its successor has a verdict
 `
-	const drift = "\n! ipvs table changed by others and left so (drift = \"report\"), which takes to mend: update destination 1\n"
+	const drift = "\n! ipvs table changed by others and left so (drift = \"report\"), which takes to\n  mend: update destination 1\n"
 	if got := statusScreen(s, now, false); !strings.HasSuffix(got, want) || !strings.Contains(got, drift) {
 		t.Errorf("got %s\nwant at its end %s", got, want)
 	}

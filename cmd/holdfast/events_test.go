@@ -105,7 +105,13 @@ func (s *shared) String() string {
 // has waits until the buffer has a text.
 func (s *shared) has(t *testing.T, text string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(s.String(), text); time.Sleep(5 * time.Millisecond) {
+	s.from(t, 0, text)
+}
+
+// from waits until the buffer has a text after so many bytes.
+func (s *shared) from(t *testing.T, at int, text string) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(s.String()[at:], text); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("no %q in %q", text, s.String())
 		}

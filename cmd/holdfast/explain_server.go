@@ -56,9 +56,9 @@ func newServerExplanation(s director.Status, name string) (serverExplanation, er
 		}
 	}
 	if !found {
-		return serverExplanation{}, fmt.Errorf("no virtual_server %q runs here: there is %s", service, director.Few(services))
+		return serverExplanation{}, director.NoService(service, services)
 	}
-	return serverExplanation{}, fmt.Errorf("virtual_server %q has no real_server %q: there is %s", service, server, director.Few(servers))
+	return serverExplanation{}, director.NoServer(service, server, servers)
 }
 
 // whyWeight says why a server is in the table or not, with the weight that it has there.

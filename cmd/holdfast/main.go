@@ -129,5 +129,10 @@ func oneLine(err error) string {
 // color reports whether what goes to w may be coloured (https://no-color.org).
 func (g *globals) color(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && !g.noColor && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(f.Fd()))
+	return ok && !g.noColor && os.Getenv("NO_COLOR") == "" && isTerminal(f)
+}
+
+// isTerminal reports whether a file, which may be nil, is a terminal that knows escape codes.
+func isTerminal(f *os.File) bool {
+	return f != nil && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }

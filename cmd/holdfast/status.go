@@ -8,40 +8,10 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode/utf8"
-
-	"github.com/spf13/cobra"
 
 	"github.com/holdfast-lb/holdfast/internal/director"
 )
-
-func newStatusCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use:     "status",
-		Short:   "Show the state of the running director",
-		Long:    "Show the state of the running director: roles and why, addresses, services, real servers and why.",
-		Example: "  holdfast status\n  holdfast status --json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := g.client()
-			if err != nil {
-				return err
-			}
-			s, err := client.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			if g.json {
-				return printJSON(out, s)
-			}
-			_, err = io.WriteString(out, statusScreen(s, time.Now(), palette(g.color(out))))
-			return err
-		},
-	}
-}
 
 // palette says whether states are coloured.
 type palette bool
@@ -55,10 +25,13 @@ func (p palette) state(s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// statusScreen is the state for a person.
+// statusScreen is the state for a person, in lines that fit a screen.
 func statusScreen(s director.Status, now time.Time, p palette) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s, holdfast %s, up %s, configuration loaded %s ago\n", s.Name, s.Version, age(now, s.Started), age(now, s.Config.Loaded))
+	wrap(&b, "", fmt.Sprintf("%s, holdfast %s, up %s, configuration loaded %s ago", s.Name, s.Version, age(now, s.Started), age(now, s.Config.Loaded)), "  ")
+	if len(s.VirtualServers) > 1 {
+		wrap(&b, "", totals(s.VirtualServers), "  ")
+	}
 	problem(&b, "last reload failed, the old configuration is in force", s.Config.Error)
 	problem(&b, "ipvs", s.IPVS.Error)
 	problem(&b, "ipvs table changed by others and left so (drift = \"report\"), which takes to mend", s.IPVS.DriftLeft)
@@ -67,39 +40,74 @@ func statusScreen(s director.Status, now time.Time, p palette) string {
 	}
 	for _, vr := range s.VirtualRouters {
 		writeRouter(&b, vr, now, p)
-		for _, peer := range vr.Peers {
-			fmt.Fprintf(&b, "  peer %s: priority %d, last heard %s ago%s\n", peer.Address, peer.Priority, age(now, peer.LastSeen), differs(peer))
-		}
-		problem(&b, "addresses", vr.Error)
-		for _, c := range vr.Contested {
-			who := fmt.Sprintf("%d others answer", len(c.By))
-			if len(c.By) == 1 {
-				who = c.By[0].MAC + " answers"
-			}
-			problem(&b, fmt.Sprintf("%s contested for %s", c.Address, age(now, c.Since)), who+" ARP for it")
-		}
 	}
 	writeSync(&b, s.ConnectionSync)
 	for _, vs := range s.VirtualServers {
-		fmt.Fprintf(&b, "\nvirtual_server %s: %s, %s, %s, %s\n", vs.Name, p.state(vs.State), vs.Place(), vs.Scheduler, vs.Forward)
-		if vs.State == "up" && !vs.InTable {
-			fmt.Fprintf(&b, "  in the table only while virtual_router %s serves its addresses\n", vs.Active)
-		}
-		if vs.Panic {
-			problem(&b, "panic", vs.Reason)
-		} else if vs.State == "down" || vs.Sorry {
-			problem(&b, "down for "+age(now, vs.Since), vs.Reason)
-		}
-		table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-		for _, rs := range vs.RealServers {
-			// The state comes last before free text, because the colour's bytes would widen its column.
-			fmt.Fprintf(table, "  %s\t%s\tweight %s\t%d+%d conns\t%s\t%s\n", rs.Name, rs.Address, weight(rs),
-				rs.ActiveConnections, rs.InactiveConnections, lastResults(now, rs), p.state(rs.State)+since(now, rs))
-		}
-		_ = table.Flush()
+		writeService(&b, vs, now, p)
 	}
 	writeLeaving(&b, s.Leaving, now)
 	return b.String()
+}
+
+// totals counts services and servers by their states.
+func totals(list []director.VirtualServerStatus) string {
+	services, servers := make(map[string]int), make(map[string]int)
+	for _, vs := range list {
+		services[vs.State]++
+		for _, rs := range vs.RealServers {
+			servers[rs.State]++
+		}
+	}
+	count := func(by map[string]int) string {
+		var parts []string
+		for _, state := range []string{"up", "down", "unknown", "draining", "maintenance"} {
+			if by[state] > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", by[state], state))
+			}
+		}
+		return cmp.Or(strings.Join(parts, ", "), "none")
+	}
+	return fmt.Sprintf("virtual servers: %s; real servers: %s", count(services), count(servers))
+}
+
+// writeService writes a virtual server and its real servers.
+func writeService(w io.Writer, vs director.VirtualServerStatus, now time.Time, p palette) {
+	head := fmt.Sprintf("virtual_server %s: %s, %s, %s, %s", vs.Name, p.state(vs.State), vs.Place(), vs.Scheduler, vs.Forward)
+	if vs.State == "up" && !vs.Panic && !vs.Sorry && len(vs.RealServers) > 0 {
+		head += ": " + vs.Reason
+	}
+	fmt.Fprintln(w)
+	wrap(w, "", head, "  ")
+	if vs.State == "up" && !vs.InTable {
+		wrap(w, "  ", fmt.Sprintf("in the table only while virtual_router %s serves its addresses", vs.Active), "  ")
+	}
+	if vs.Panic {
+		problem(w, "panic", vs.Reason)
+	} else if vs.State == "down" || vs.Sorry {
+		problem(w, "down for "+age(now, vs.Since), vs.Reason)
+	}
+	var rows []row
+	for _, rs := range vs.RealServers {
+		set := ""
+		if rs.OverrideWeight != nil {
+			set = ", weight set by command"
+		}
+		rows = append(rows, row{
+			cells: []string{rs.Name, rs.Address.String(), tableWeight(rs), fmt.Sprintf("%d+%d conns", rs.ActiveConnections, rs.InactiveConnections)},
+			text:  p.state(rs.State) + since(now, rs) + set,
+			extra: lastResults(now, rs),
+		})
+	}
+	writeTable(w, rows)
+}
+
+// tableWeight is the weight in the table, and the configured one where that differs.
+func tableWeight(rs director.RealServerStatus) string {
+	text := fmt.Sprintf("weight %d", rs.EffectiveWeight)
+	if rs.EffectiveWeight != rs.Weight {
+		text += fmt.Sprintf("/%d", rs.Weight)
+	}
+	return text
 }
 
 // writeSync writes what is known of connection sync; nil: there is none.
@@ -114,7 +122,8 @@ func writeSync(w io.Writer, c *director.ConnectionSyncStatus) {
 	case !c.Warm:
 		halves += ", warming up: does not take over from another master yet"
 	}
-	fmt.Fprintf(w, "\nconnection_sync on %s, id %d, follows virtual_router %s: %s\n", c.Interface, c.ID, c.VirtualRouter, halves)
+	fmt.Fprintln(w)
+	wrap(w, "", fmt.Sprintf("connection_sync on %s, id %d, follows virtual_router %s: %s", c.Interface, c.ID, c.VirtualRouter, halves), "  ")
 	problem(w, "sync daemons", c.Error)
 }
 
@@ -124,57 +133,67 @@ func writeLeaving(w io.Writer, list []director.LeavingStatus, now time.Time) {
 		return
 	}
 	fmt.Fprint(w, "\nleaving\n")
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	var rows []row
 	for _, l := range list {
 		end := "until its successor has a verdict"
 		if l.Drain != nil {
 			end = fmt.Sprintf("drains, %s left", max(0, l.Drain.Until.Sub(now)).Round(time.Second))
 		}
-		fmt.Fprintf(table, "  %s/%s\t%s of %s\tweight %d\t%d+%d conns%s\t%s\n", l.Service, l.Server, l.Address, l.VirtualAddress,
-			l.EffectiveWeight, l.ActiveConnections, l.InactiveConnections, held(l.Persistent), end)
+		rows = append(rows, row{
+			cells: []string{
+				l.Service + "/" + l.Server, l.Address.String(), fmt.Sprintf("weight %d", l.EffectiveWeight),
+				fmt.Sprintf("%d+%d conns", l.ActiveConnections, l.InactiveConnections),
+			},
+			text: "of " + l.VirtualAddress + ": " + end + held(l.Persistent),
+		})
 	}
-	_ = table.Flush()
+	writeTable(w, rows)
 }
-
-// width is that of a screen, which a line should not be longer than.
-const width = 80
 
 // writeRouter writes a virtual router's state, why, and what it is about. `explain` has the whole of it.
 func writeRouter(w io.Writer, vr director.VirtualRouterStatus, now time.Time, p palette) {
-	lasting := " for " + age(now, vr.Since)
-	short := utf8.RuneCountInString("virtual_router "+vr.Name+": "+vr.State+lasting+": "+vr.Reason) <= width
-	fmt.Fprintf(w, "\nvirtual_router %s: %s%s", vr.Name, p.state(vr.State), lasting)
-	switch reason := []rune(vr.Reason); {
-	case len(reason) == 0:
-	case short:
-		fmt.Fprintf(w, ": %s", vr.Reason)
-	case len(reason) > width-2:
-		fmt.Fprintf(w, "\n  %s…", string(reason[:width-3]))
-	default:
-		fmt.Fprintf(w, "\n  %s", vr.Reason)
+	fmt.Fprintln(w)
+	head := fmt.Sprintf("virtual_router %s: %s for %s", vr.Name, p.state(vr.State), age(now, vr.Since))
+	if vr.Reason != "" {
+		head += ": " + printable(vr.Reason)
 	}
-	priority := fmt.Sprint(vr.EffectivePriority)
+	wrap(w, "", head, "  ")
+	about := fmt.Sprintf("id %d on %s, priority %d", vr.ID, vr.Interface, vr.EffectivePriority)
 	if vr.EffectivePriority != vr.Priority {
-		priority += fmt.Sprintf(" (configured %d)", vr.Priority)
+		about += fmt.Sprintf(" (configured %d)", vr.Priority)
 	}
 	if vr.SyncGroup != "" {
-		priority += ", sync group " + vr.SyncGroup
+		about += ", sync group " + vr.SyncGroup
 	}
-	line := fmt.Sprintf("  id %d on %s, priority %s, addresses", vr.ID, vr.Interface, priority)
-	all := slices.Concat(vr.Addresses, vr.ExcludedAddresses)
+	wrap(w, "  ", about+", "+someAddresses(slices.Concat(vr.Addresses, vr.ExcludedAddresses), width-4-columns(about)), "    ")
+	for _, peer := range vr.Peers {
+		wrap(w, "  ", fmt.Sprintf("peer %s: priority %d, last heard %s ago%s", peer.Address, peer.Priority, age(now, peer.LastSeen), differs(peer)), "    ")
+	}
+	problem(w, "addresses", vr.Error)
+	for _, c := range vr.Contested {
+		who := fmt.Sprintf("%d others answer", len(c.By))
+		if len(c.By) == 1 {
+			who = c.By[0].MAC + " answers"
+		}
+		problem(w, fmt.Sprintf("%s contested for %s", c.Address, age(now, c.Since)), who+" ARP for it")
+	}
+}
+
+// someAddresses names as many addresses as there is room for, one at least.
+func someAddresses(all []string, room int) string {
+	text := "addresses"
 	const more = " and 999 more"
 	for n, a := range all {
-		room := width
+		left := room
 		if n < len(all)-1 {
-			room -= len(more)
+			left -= len(more)
 		}
-		if n > 0 && len(line)+1+len(a) > room {
-			line += fmt.Sprintf(" and %d more", len(all)-n)
-			break
+		if n > 0 && len(text)+1+len(a) > left {
+			return text + fmt.Sprintf(" and %d more", len(all)-n)
 		}
-		line += " " + a
+		text += " " + a
 	}
-	fmt.Fprintln(w, "\n"+line)
+	return text
 }
 
 // differs says what of a peer's adverts should not be.
@@ -188,7 +207,7 @@ func differs(p director.PeerStatus) string {
 // problem is a line that should not be there.
 func problem(w io.Writer, what, text string) {
 	if text != "" {
-		fmt.Fprintf(w, "! %s: %s\n", what, strings.ReplaceAll(text, "\n", "; "))
+		wrap(w, "! ", what+": "+printable(strings.ReplaceAll(text, "\n", "; ")), "  ")
 	}
 }
 

@@ -140,7 +140,7 @@ func find(cfg *configs.Config, name string) (vs configs.VirtualServer, rs config
 		names = append(names, vs.Name)
 	}
 	if vs.Name != service {
-		return vs, rs, fmt.Errorf("no virtual_server %q runs here: there is %s", service, Few(names))
+		return vs, rs, NoService(service, names)
 	}
 	names = nil
 	for _, rs = range vs.RealServers {
@@ -149,7 +149,17 @@ func find(cfg *configs.Config, name string) (vs configs.VirtualServer, rs config
 		}
 		names = append(names, rs.Name)
 	}
-	return vs, rs, fmt.Errorf("virtual_server %q has no real_server %q: there is %s", service, server, Few(names))
+	return vs, rs, NoServer(service, server, names)
+}
+
+// NoService says that no virtual server has a name, and which ones there are.
+func NoService(name string, names []string) error {
+	return fmt.Errorf("no virtual_server %q runs here: there is %s", name, Few(names))
+}
+
+// NoServer says that a virtual server has no real server of a name, and which ones it has.
+func NoServer(service, name string, names []string) error {
+	return fmt.Errorf("virtual_server %q has no real_server %q: there is %s", service, name, Few(names))
 }
 
 // Few names the first ten of a list that may be long, or "none".
