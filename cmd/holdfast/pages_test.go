@@ -193,3 +193,18 @@ func TestComparisonPage(t *testing.T) {
 		t.Errorf("%d keywords, %d figures", rows, measured)
 	}
 }
+
+// TestPackagesInPages: docs/architecture.md says where each package is.
+func TestPackagesInPages(t *testing.T) {
+	all := files(t)
+	page := string(all["docs/architecture.md"])
+	for name := range all {
+		folder := path.Dir(name)
+		if path.Ext(name) != ".go" || strings.Contains(folder, "testdata") || strings.HasPrefix(folder, "tools") {
+			continue
+		}
+		if !strings.Contains(page, "`"+folder+"`") && !strings.Contains(page, "`"+path.Base(folder)+"`") {
+			t.Errorf("docs/architecture.md does not have %s", folder)
+		}
+	}
+}
