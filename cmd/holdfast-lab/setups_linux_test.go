@@ -25,6 +25,7 @@ import (
 // A customerSetup is an example that replaces what people set up by hand with ipvsadm and scripts.
 type customerSetup struct {
 	example string   // in configs/examples
+	text    string   // instead of the example's
 	target  string   // what the client loads
 	servers []string // each with its port, if that is not the target's
 	build   func(*testing.T, *customerLab)
@@ -256,7 +257,7 @@ func newCustomerLab(t *testing.T, c customerSetup) *customerLab {
 		l.web = append(l.web, w)
 		t.Cleanup(w.close)
 	}
-	l.adapt(t, c.example)
+	l.adapt(t, c)
 	for _, d := range l.directors {
 		if err := d.start(t.Context(), self); err != nil {
 			t.Fatal(err)
@@ -273,14 +274,18 @@ func newCustomerLab(t *testing.T, c customerSetup) *customerLab {
 }
 
 // adapt writes the example as each director's configuration.
-func (l *customerLab) adapt(t *testing.T, example string) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "configs", "examples", example))
-	if err != nil {
-		t.Fatal(err)
+func (l *customerLab) adapt(t *testing.T, c customerSetup) {
+	text, example := c.text, c.example
+	if text == "" {
+		b, err := os.ReadFile(filepath.Join("..", "..", "configs", "examples", example))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = string(b)
 	}
 	name, priority := regexp.MustCompile(`(?m)^  name *= "lb1"$`), regexp.MustCompile(`(?m)^  priority *= \d+$`)
 	for i, d := range l.directors {
-		own := string(text)
+		own := text
 		if name.FindString(own) == "" || priority.FindString(own) == "" {
 			t.Fatalf("%s has no name \"lb1\" or no priority", example)
 		}
