@@ -256,7 +256,7 @@ func (i *Instance) expire(stopping bool) {
 	if i.o.OnLate != nil {
 		i.o.OnLate(now.Sub(deadline))
 	}
-	if i.machine.listens() {
+	if i.machine.Listens() {
 		i.drain(drainAll)
 		if i.conn == nil {
 			return // it could not be read: what has arrived is not known
@@ -274,7 +274,7 @@ func (i *Instance) catchUp() {
 
 func (i *Instance) deadline() time.Time {
 	d := i.machine.Deadline()
-	if i.conn == nil && i.machine.listens() {
+	if i.conn == nil && i.machine.Listens() {
 		d = time.Time{} // nothing is done before it is opened again: see expire
 	}
 	if !i.retry.IsZero() {

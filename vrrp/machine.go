@@ -362,7 +362,7 @@ func (m *Machine) becomeMaster(now time.Time, why cause) []Action {
 func (m *Machine) stalled(now time.Time) ([]Action, bool) {
 	var last time.Time
 	switch {
-	case m.leaving:
+	case m.leaving && !m.stepped.handing:
 		last = m.release
 	case m.state == Master:
 		last = m.timer.Add(-m.p.Interval) // our last advert

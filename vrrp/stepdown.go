@@ -92,8 +92,8 @@ func (m *Machine) SteppedDown() bool { return m.stepped.on }
 // Outcome is how the last order to step down has ended, and who is master if it was handed over; zero: it has not.
 func (m *Machine) Outcome() (Outcome, netip.Addr) { return m.stepped.outcome, m.stepped.to }
 
-// listens reports whether what has arrived must be heard before the next tick: that there is another master.
-func (m *Machine) listens() bool { return m.state == Backup || m.stepped.handing }
+// Listens reports whether what has arrived must be heard before the next Tick, which goes by there being no other master.
+func (m *Machine) Listens() bool { return m.state == Backup || m.stepped.handing }
 
 // handOver ends the wait for another master: there is one.
 func (m *Machine) handOver(now time.Time, from netip.Addr, a Advert) []Action {

@@ -115,7 +115,7 @@ func (d *Director) stepsDown(now time.Time, names []string, returnAfter time.Dur
 				is.order, d.handovers[name] = d.orders, h
 			}
 			d.stepped[name] = is
-			d.log.Info("stepping down", "virtual_router", name, "until", is.until)
+			d.log.Info("stepping down", "virtual_router", name, "return_after", returnAfter.String())
 		}
 		orders = append(orders, h)
 	}
@@ -219,7 +219,7 @@ func (d *Director) orderEnded(now time.Time, name string, outcome vrrp.Outcome, 
 			r.Master = addrText(s.Master())
 			r.Returns, r.Outlook = afterReturn(s)
 		}
-		d.tellFailover(now, *r)
+		d.tellFailover(now, *r, r.Error)
 	}
 	close(h.done)
 }
@@ -296,8 +296,7 @@ func (d *Director) returns(now time.Time, name, why string) RouterFailover {
 		d.interrupt(name, "it was called off")
 		delete(d.stepped, name)
 		r.Result = resultReturned
-		d.tellFailover(now, r)
-		d.log.Info("stepped down no more", "virtual_router", name, "reason", why)
+		d.tellFailover(now, r, why)
 	}
 	return r
 }
@@ -337,13 +336,12 @@ func (d *Director) pruneStepDowns() {
 }
 
 // tellFailover tells how an order has ended.
-func (d *Director) tellFailover(now time.Time, r RouterFailover) {
-	reason := r.Error
+func (d *Director) tellFailover(now time.Time, r RouterFailover, reason string) {
 	switch r.Result {
 	case vrrp.HandedOver.String():
 		reason = fmt.Sprintf("to %s in %s", r.Master, time.Duration(r.Seconds*float64(time.Second)).Round(time.Millisecond))
 	case resultReturned:
-		reason = r.Outlook
+		reason += ": " + r.Outlook
 	}
 	d.emit(notify.Event{Kind: "failover", Name: r.Router, To: r.Result, Reason: reason, Time: now})
 }

@@ -303,7 +303,7 @@ func TestReturnAfter(t *testing.T) {
 	}
 	s.steppedDown("web", false)
 	s.routerIs("web", "master")
-	s.logged(`reason="its time is over"`)
+	s.logged(`to=returned reason="its time is over: takes over from 10.0.0.3 within`)
 }
 
 func TestReturnThatStaysBackup(t *testing.T) {

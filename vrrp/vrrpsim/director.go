@@ -95,7 +95,7 @@ func (d *Director) Resume() {
 	d.stalled = false
 	for _, r := range d.Routers {
 		r.step(r.catchUp)
-		if r.State() == vrrp.Master && d.net.rand.IntN(2) == 0 {
+		if r.State() == vrrp.Master && !r.machine.Listens() && d.net.rand.IntN(2) == 0 {
 			r.tick()
 		}
 	}

@@ -22,6 +22,8 @@ type Router struct {
 	started  bool          // since the boot
 	resuming bool          // was master before a crash
 	poked    bool
+	stepped  bool // does not preempt, by an operator's order
+	ordered  bool // and how that ended is not known yet
 	told     vrrp.State
 	standing vrrp.Standing
 	parts    []vrrp.Part
@@ -80,6 +82,9 @@ func (r *Router) boot() {
 	r.resuming = wasMaster && lease > r.Config.Interval
 	r.look()
 	r.machine = vrrp.NewMachine(r.params())
+	if r.ordered = false; r.stepped {
+		r.machine.StepDown(r.director.local())
+	}
 	if !r.resuming {
 		return
 	}
@@ -206,6 +211,7 @@ func (r *Router) do(acts []vrrp.Action) {
 		r.renew()
 	}
 	r.publish(state)
+	r.obey()
 	r.schedule()
 	if r.director.stopping && state == vrrp.Init {
 		r.director.gone()

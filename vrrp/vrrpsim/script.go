@@ -161,7 +161,7 @@ func (n *Network) parseTarget(target string) (func() []*Director, error) {
 	return func() []*Director { return []*Director{d} }, nil
 }
 
-const directorActions = `boot, stop, crash, stall [DURATION], resume, link INTERFACE up|down, ` +
+const directorActions = `boot, stop, failover, return, crash, stall [DURATION], resume, link INTERFACE up|down, ` +
 	`track KIND NAME failed|ok|value N, unready "REASON", ready`
 
 // parseAction returns what does something to a director, and reports whether it meant anything to it.
@@ -185,6 +185,10 @@ func (n *Network) parseAction(action string) (func(*Director) bool, error) {
 		return on(func(d *Director) bool { return !d.running }, (*Director).Boot)
 	case "stop":
 		return on((*Director).Running, (*Director).Stop)
+	case "failover":
+		return on((*Director).Running, (*Director).StepDown)
+	case "return":
+		return on(func(d *Director) bool { return d.running && d.SteppedDown() }, (*Director).Return)
 	case "crash":
 		return on((*Director).Running, (*Director).Crash)
 	case "resume":

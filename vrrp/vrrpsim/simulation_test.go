@@ -232,7 +232,7 @@ func (t *trial) run() error {
 func (t *trial) fault() {
 	d := pick(t, t.n.Directors...)
 	segment := pick(t, d.Routers...).Config.Interface
-	what := t.r.IntN(13)
+	what := t.r.IntN(16)
 	t.trace("%10v  fault %d on %s %s", t.n.Now().Sub(Epoch), what, d.Name, segment)
 	t.disturbed = t.n.Now()
 	switch what {
@@ -258,6 +258,10 @@ func (t *trial) fault() {
 		d.Track(Tracked{"script", "a"}, t.oneIn(2))
 	case 12:
 		d.Track(Tracked{"process", "b"}, t.oneIn(2))
+	case 13, 14:
+		d.StepDown()
+	case 15:
+		d.Return()
 	}
 }
 
@@ -378,7 +382,7 @@ func (t *trial) right() error {
 			continue
 		}
 		for _, r := range e {
-			if r.able() && r.director.unready == "" && r.Config.Preempt && r.priority > m.priority {
+			if r.able() && r.director.unready == "" && !r.stepped && r.Config.Preempt && r.priority > m.priority {
 				return fmt.Errorf("%s is master of %s with priority %d, beside %s with %d", m.director.Name, m.Config.Name,
 					m.priority, r.director.Name, r.priority)
 			}
