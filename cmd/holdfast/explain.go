@@ -108,6 +108,8 @@ func outlook(vr director.VirtualRouterStatus) []string {
 		list = append(list, fmt.Sprintf("stays master until one with a priority above %d takes over", vr.EffectivePriority))
 		if vr.Unready != "" {
 			list = append(list, "leaves the role to any other master that it hears: "+vr.Unready)
+		} else if vr.SteppedDown != nil {
+			list = append(list, "leaves the role to any other master that it hears, by an operator's order")
 		}
 		return list
 	case "fault":
@@ -160,6 +162,8 @@ func preemption(vr director.VirtualRouterStatus, master director.PeerStatus) str
 		return over + ", but preempt is off"
 	case vr.Unready != "":
 		return over + ", but " + vr.Unready
+	case vr.SteppedDown != nil:
+		return over + ", but an operator has made it step down"
 	}
 	if vr.PreemptDelaySeconds > 0 {
 		return fmt.Sprintf("%s: it takes over after preempt_delay, which is %s", over, seconds(vr.PreemptDelaySeconds))
@@ -188,6 +192,9 @@ func (e explanation) text(now time.Time, p palette) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "virtual_router %s: %s for %s\n", e.Name, p.state(e.State), age(now, e.Since))
 	fmt.Fprintf(&b, "  %s\n", cmp.Or(e.Reason, "not started"))
+	if text := steppedDownText(e.SteppedDown, now); text != "" {
+		fmt.Fprintf(&b, "  %s\n", text)
+	}
 	for _, line := range e.Outlook {
 		fmt.Fprintf(&b, "  %s\n", line)
 	}

@@ -264,3 +264,15 @@ func laterText(r director.RouterFailover, now time.Time) string {
 	}
 	return fmt.Sprintf("does not preempt %s; then it %s", until, cmp.Or(r.Outlook, "takes part as before"))
 }
+
+// steppedDownText says since when a virtual router is stepped down, and until when; empty: it is not.
+func steppedDownText(s *director.SteppedDownStatus, now time.Time) string {
+	if s == nil {
+		return ""
+	}
+	text := "stepped down by an operator " + age(now, s.Since) + " ago, "
+	if s.Until.IsZero() {
+		return text + "until `holdfast failover --return`"
+	}
+	return text + "returns in " + age(s.Until, now)
+}

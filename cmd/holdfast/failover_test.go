@@ -143,3 +143,35 @@ func TestFailoverAsJSON(t *testing.T) {
 	}
 	golden(t, "testdata/failover.json", stdout.String())
 }
+
+func TestStatusSaysWhatIsSteppedDown(t *testing.T) {
+	s := director.Status{VirtualRouters: []director.VirtualRouterStatus{{
+		Name: "web", State: "backup", Reason: "stepped down by an operator: 10.0.0.3 is master with priority 90 against 100",
+		Priority: 100, EffectivePriority: 100, Preempt: true, Master: "10.0.0.3",
+	}}}
+	vr := &s.VirtualRouters[0]
+	vr.Peers = []director.PeerStatus{{Address: netip.MustParseAddr("10.0.0.3"), Priority: 90, SameAddresses: true, LastSeen: ago(0)}}
+	for _, tt := range []struct {
+		is   director.SteppedDownStatus
+		want string
+	}{
+		{director.SteppedDownStatus{Since: ago(3 * time.Minute)}, "  stepped down by an operator 3m00s ago, until `holdfast failover --return`\n"},
+		{director.SteppedDownStatus{Since: ago(3 * time.Minute), Until: ago(-2 * time.Minute)}, "  stepped down by an operator 3m00s ago, returns in 2m00s\n"},
+	} {
+		vr.SteppedDown = &tt.is
+		e, err := newExplanation(s, vr.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := statusScreen(s, now, false); !strings.Contains(got, tt.want) {
+			t.Errorf("status lacks %q:\n%s", tt.want, got)
+		}
+		if got := e.text(now, false); !strings.Contains(got, tt.want) || !strings.Contains(got, "higher than 90 of 10.0.0.3, but an operator has made it step down") {
+			t.Errorf("explain lacks %q:\n%s", tt.want, got)
+		}
+	}
+	vr.State, vr.Unready = "master", ""
+	if list := outlook(*vr); list[len(list)-1] != "leaves the role to any other master that it hears, by an operator's order" {
+		t.Errorf("outlook of a master: %q", list)
+	}
+}

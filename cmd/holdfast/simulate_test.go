@@ -20,6 +20,7 @@ func TestSimulate(t *testing.T) {
 		"default":     pair,
 		"events":      pair + " --events testdata/simulate/events.txt",
 		"events.json": pair + " --events testdata/simulate/events.txt --for 12s --json",
+		"failover":    pair + " --events testdata/simulate/failover.txt --for 60s",
 		"wrong":       pair + " --events testdata/simulate/wrong.txt",
 		"absent":      pair + " --events testdata/simulate/absent.txt",
 		"loss":        pair + " --loss 2",

@@ -169,6 +169,9 @@ func writeRouter(w io.Writer, vr director.VirtualRouterStatus, now time.Time, p 
 	for _, peer := range vr.Peers {
 		wrap(w, "  ", fmt.Sprintf("peer %s: priority %d, last heard %s ago%s", peer.Address, peer.Priority, age(now, peer.LastSeen), differs(peer)), "    ")
 	}
+	if text := steppedDownText(vr.SteppedDown, now); text != "" {
+		wrap(w, "  ", text, "    ")
+	}
 	problem(w, "addresses", vr.Error)
 	for _, c := range vr.Contested {
 		who := fmt.Sprintf("%d others answer", len(c.By))
