@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -68,6 +69,33 @@ func TestFirewallInPages(t *testing.T) {
 	load(pair[1], strings.Join(without, ""))
 	pair[1].is("master")
 	finds(pair[1], "firewall-vrrp")
+}
+
+var captured = regexp.MustCompile(`^tcpdump -ni eth0 '?([^']+)'?$`)
+
+// TestFiltersInPages: tcpdump takes what pages have it look for.
+func TestFiltersInPages(t *testing.T) {
+	netlab.RequireTool(t, "tcpdump")
+	lab := netlab.Test(t)
+	h := lab.Host("lb1")
+	h.Join(lab.LAN("lan"), "eth0", netip.MustParsePrefix("10.0.0.2/24"))
+	tried := 0
+	for name, page := range pages(t) {
+		for _, line := range commandLines(page) {
+			if !strings.HasPrefix(line, "tcpdump ") {
+				continue
+			}
+			tried++
+			if m := captured.FindStringSubmatch(line); m == nil {
+				t.Errorf("%s: %s: a link other than eth0, or other flags", name, line)
+			} else if out, err := h.Command(t.Context(), "tcpdump", "-d", "-ni", "eth0", m[1]).CombinedOutput(); err != nil {
+				t.Errorf("%s: %s: %v: %s", name, line, err, out)
+			}
+		}
+	}
+	if tried < 4 {
+		t.Errorf("%d commands", tried)
+	}
 }
 
 // TestKeepalivedInPages: keepalived takes the file that docs/keepalived.md shows as its own, and holdfast's version of it,
