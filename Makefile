@@ -12,10 +12,14 @@ PARTLY = ./checker ./internal/%
 PARTLY_TESTS = $(shell awk '/^func/ { sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2 } /Require(IPVS|Netem)/ && name ~ /^Test/ { print name }' \
 	$(foreach p,$(filter $(PARTLY),$(KERNEL_PACKAGES)),$(wildcard $(p)/*_test.go)) | sort -u | paste -sd'|')
 
-.PHONY: build check test test-host test-kernel test-fuzz demo interop faults clean
+.PHONY: build man check test test-host test-kernel test-fuzz demo interop faults clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
+
+# Manual pages, in bin/man.
+man: build
+	bin/holdfast man bin/man
 
 # What to run before each commit.
 check:

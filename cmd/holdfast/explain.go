@@ -22,6 +22,7 @@ func newExplainCommand(g *globals) *cobra.Command {
 	explain := &cobra.Command{
 		Use:   "explain",
 		Short: "Show why something is in its state",
+		Long:  "Show why a virtual router or a real server of the running director is in its state, and what would change it.",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			g.started = false

@@ -42,6 +42,7 @@ var commands = []func(*globals) *cobra.Command{
 	newSimulateCommand,
 	newFmtCommand,
 	newVersionCommand,
+	newManCommand,
 }
 
 // globals are the flags that every subcommand has.
@@ -117,6 +118,7 @@ func newRootCommand(g *globals) *cobra.Command {
 	for _, c := range commands {
 		root.AddCommand(c(g))
 	}
+	addCompletions(root)
 	return root
 }
 

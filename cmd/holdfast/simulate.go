@@ -41,7 +41,8 @@ func newSimulateCommand(g *globals) *cobra.Command {
 			"Without --events every preferred master stops, returns, crashes and returns; everything tracked and every\n" +
 			"interface fails and recovers; every segment is cut and healed. docs/simulate.md has the language of the events.\n" +
 			"Exit code 0 if all was as it should be whenever the network was quiet; 1 if not.",
-		Args: cobra.MinimumNArgs(2),
+		Example: "  holdfast simulate lb1.hcl lb2.hcl\n  holdfast simulate lb1.hcl lb2.hcl --events night.txt --json",
+		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			return simulate(g, o, paths, cmd.OutOrStdout())
 		},

@@ -193,7 +193,7 @@ func TestStatusOfMuch(t *testing.T) {
 		"status --down":         {"virtual_server web0: ", "  s3  10.0.0.21:80  weight 100  3+20 conns\n    down for "},
 		"status --service web7": {"virtual_server web7: up", "  s19  "},
 		"status --service web49,web2 --service web0 --down": {"virtual_server web0: up"},
-		"status --service web1,nosuch":                        {`no virtual_server "nosuch" runs here: there is web0, web1, web2`},
+		"status --service web1,nosuch":                      {`no virtual_server "nosuch" runs here: there is web0, web1, web2`},
 	} {
 		var out bytes.Buffer
 		run(append(strings.Fields(args), "--socket", socket), &out, &out)

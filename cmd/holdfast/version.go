@@ -36,7 +36,10 @@ func newVersionCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the versions of holdfast, Go and the kernel's IPVS",
-		Args:  cobra.NoArgs,
+		Long: "Print the versions of holdfast, of the Go that built it, and of the kernel's IPVS, if that is loaded and may be asked.\n" +
+			"It needs no director.",
+		Example: "  holdfast version\n  holdfast version --json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := builtVersion()
 			// A host without IPVS still has a version of holdfast.
