@@ -123,8 +123,11 @@ virtual_router "web" {
   priority  = %d
   addresses = ["10.0.0.100/32"]
   advertise_interval = "100ms"
+  address_lease      = "60s"
   track_script "nobody" {
-    command = [%q]
+    command  = [%q]
+    interval = "1m" # a machine may be slow
+    timeout  = "1m"
   }
   track_script "hangs" {
     command  = ["/bin/sleep", "1000"]
@@ -135,7 +138,11 @@ virtual_router "web" {
 }
 virtual_server "elsewhere" {
   address = "192.0.2.1:80"
-  check "exec" { command = [%q] }
+  check "exec" {
+    command  = [%q]
+    interval = "1m"
+    timeout  = "1m"
+  }
   real_server "web1" { address = "10.0.0.21" }
 }
 notify {
@@ -182,9 +189,12 @@ notify {
 		out, _ := n.host.Command(t.Context(), "ip", "-br", "address", "show", "eth0").Output()
 		return string(out)
 	}
-	if got := addresses(); !strings.Contains(got, "10.0.0.100/32") {
-		t.Errorf("addresses %s", got)
-	}
+	n.eventually("wait for the address", func() error {
+		if got := addresses(); !strings.Contains(got, "10.0.0.100/32") {
+			return errors.New(got)
+		}
+		return nil
+	})
 	sysctl := func() string {
 		out, _ := n.host.Command(t.Context(), "cat", "/proc/sys/net/ipv4/conf/eth0/arp_announce", "/proc/sys/net/ipv4/ip_forward").Output()
 		return strings.Join(strings.Fields(string(out)), " ")
@@ -228,8 +238,10 @@ virtual_router "web" {
   addresses = ["10.0.0.100/32"]
   advertise_interval = "100ms"
   track_script "nobody" {
-    command = [%q]
-    user    = "nobody"
+    command  = [%q]
+    user     = "nobody"
+    interval = "1m"
+    timeout  = "1m"
   }
 }
 `, n.socket, dir, script)
