@@ -25,7 +25,11 @@ func (d *Director) adopt(ctx context.Context) {
 	d.orders = uint64(len(d.last.StepDowns))
 	d.pruneStepDowns()
 	for _, vr := range d.cfg.VirtualRouters { // first: reading the table may take a while
-		d.start(vr, d.last.master(vr))
+		resumes := d.last.master(vr)
+		if resumes {
+			d.resuming[vr.Name] = true
+		}
+		d.start(vr, resumes)
 	}
 	d.overrides = d.last.overrides()
 	d.pruneOverrides()

@@ -83,6 +83,7 @@ type Director struct {
 	routers   map[string]*router
 	leaving   []*router // stopped, and perhaps still handing over
 	roles     map[string]vrrp.State
+	resuming  map[string]bool     // routers that were master in the last run, and hold their addresses to be so again
 	holding   map[string]bool     // whether a router holds its addresses; never changed, only replaced
 	overrides map[object]override // of real servers of the configuration; never changed, only replaced
 	drains    drains
@@ -152,6 +153,7 @@ func New(o Options) *Director {
 		conditions: make(chan condition, 1),
 		cfg:        o.Config, started: time.Now(), routers: make(map[string]*router), roles: make(map[string]vrrp.State),
 		health: make(map[checker.Key]checker.Change), owned: make(map[ipvs.Key]bool), holding: make(map[string]bool),
+		resuming: make(map[string]bool),
 		services: news{kind: "virtual_server"}, servers: news{kind: "real_server"}, addresses: news{kind: "virtual_address"},
 		stepped: make(map[string]stepDown), handovers: make(map[string]*handover),
 		contested: make(map[string][]contested), drains: drains{asks: make(chan []serverID, 1)},
@@ -309,6 +311,7 @@ func (d *Director) takeAll() {
 			d.stale = d.drains.answered(time.Now(), m) || d.stale
 		case holdingChanged:
 			d.holds(m)
+			other = true
 		}
 	}
 	if tracked {
@@ -324,6 +327,9 @@ func (d *Director) transition(t vrrp.Transition) {
 	if d.routers[t.Router] != nil { // a reload may have removed it
 		d.roles[t.Router] = t.To
 		d.metrics.transition(t)
+		if t.To == vrrp.Master {
+			delete(d.resuming, t.Router)
+		}
 	}
 	d.syncTransition(t)
 	d.emit(notify.Event{
@@ -346,7 +352,7 @@ func (d *Director) save() {
 	for _, r := range d.handingOver() {
 		leaving = append(leaving, r.config)
 	}
-	s := newState(d.cfg, leaving, d.roles, d.ownedKeys())
+	s := newState(d.cfg, leaving, d.lastingRoles(), d.ownedKeys())
 	s.Overrides, s.Drains = overrideStates(d.overrides), drainStates(d.decided.running())
 	s.StepDowns = stepDownStates(d.stepped)
 	s.Health, s.ConnectionSync, s.Sysctls = d.decided.health(), d.sync.ours, d.loans

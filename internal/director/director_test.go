@@ -256,6 +256,45 @@ func TestKilledMasterResumes(t *testing.T) {
 	}
 }
 
+// A router that resumes is backup until it has heard nobody for an interval. If the director is killed again meanwhile, it
+// still was master; if it has let go of the addresses, it was not.
+func TestKilledWhileItResumes(t *testing.T) {
+	s := newSite(t)
+	s.adverts = "1s"
+	s.write(1)
+	cfg, _ := configs.Load(s.path)
+	if err := newState(cfg, nil, map[string]vrrp.State{"web": vrrp.Master}, nil).write(cfg.Director.StateDir); err != nil {
+		t.Fatal(err)
+	}
+	s.host.held[addresses("127.0.0.100/32")[0]] = true
+	d, _ := s.run()
+	remembered := func(state string) (master bool) {
+		t.Helper()
+		seen := ""
+		done := make(chan struct{})
+		d.calls <- func() {
+			seen, master = d.roles["web"].String(), d.saved.master(cfg.VirtualRouters[0])
+			close(done)
+		}
+		<-done
+		if seen != state {
+			t.Skipf("the router is %s already: this machine is too busy", seen)
+		}
+		return master
+	}
+	s.routerIs("web", "backup")
+	if !remembered("backup") {
+		t.Error("the role is forgotten while it is taken up again")
+	}
+	d.inbox.put(holdingChanged{"web", false})
+	s.eventually(func() error {
+		if remembered("backup") {
+			return errors.New("the role of one that has let go is kept")
+		}
+		return nil
+	})
+}
+
 func TestStopHandsOverAndIsRemembered(t *testing.T) {
 	s := newSite(t)
 	_, stop := s.run()

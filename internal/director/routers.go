@@ -60,6 +60,19 @@ type holdingChanged struct {
 	holds  bool
 }
 
+// lastingRoles are the roles for the next run. A router that resumes is not master yet, but must not lose the role by
+// being killed again.
+func (d *Director) lastingRoles() map[string]vrrp.State {
+	if len(d.resuming) == 0 {
+		return d.roles
+	}
+	roles := maps.Clone(d.roles)
+	for name := range d.resuming {
+		roles[name] = vrrp.Master
+	}
+	return roles
+}
+
 // holds decides at once: a service that goes with a virtual router is in the table while that serves its addresses. A stop
 // leaves the table as it is.
 func (d *Director) holds(m holdingChanged) {
@@ -68,6 +81,9 @@ func (d *Director) holds(m holdingChanged) {
 	}
 	d.holding = maps.Clone(d.holding)
 	d.holding[m.router] = m.holds
+	if !m.holds {
+		delete(d.resuming, m.router)
+	}
 	if slices.ContainsFunc(d.cfg.VirtualServers, func(vs configs.VirtualServer) bool { return vs.Active == m.router }) {
 		d.decide(time.Now())
 	}
@@ -173,6 +189,7 @@ func (d *Director) applyRouters() {
 		delete(d.routers, name)
 		if !stays {
 			delete(d.roles, name)
+			delete(d.resuming, name)
 			d.holding = maps.Clone(d.holding)
 			delete(d.holding, name)
 			d.metrics.forget(name)
