@@ -71,7 +71,8 @@ func (n *node) holdfastText(e extra) string {
 	fmt.Fprintf(&b, "director {\n  name = %q\n  control_socket = %q\n  state_dir = %q\n%s\n}\nhttp {\n  listen = %q\n}\n",
 		n.name, n.api().Socket, n.dir, e.director, metricsAddress)
 	fmt.Fprintf(&b, "virtual_router \"web\" {\n  interface = \"eth0\"\n  id = %d\n  priority = %d\n  advertise_interval = %q\n"+
-		"  addresses = [\"%s/32\"]\n%s\n}\n%s\n", sceneRouter, n.priority, n.scene.interval, sceneAddress, e.router, e.top)
+		"  addresses = [\"%s/32\"]\n%s\n}\n%s\n", sceneRouter, n.priority, n.scene.interval,
+		cmp.Or(e.address, sceneAddress.String()), e.router, e.top)
 	if !n.scene.balances() {
 		return b.String()
 	}

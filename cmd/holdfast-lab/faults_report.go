@@ -51,6 +51,7 @@ var groupIntro = map[string]string{
 	"process": "What happens to the program.",
 	"network": "What happens to the lines between the directors.",
 	"table":   "What others do to the addresses, interfaces and tables that are ours.",
+	"hostile": "What strangers send on the directors' network.",
 	"config":  "What happens to what a director reads: its configuration and its state file.",
 }
 

@@ -28,21 +28,25 @@ type options struct {
 }
 
 // extra is configuration of holdfast, by the block that it belongs to.
-type extra struct{ director, router, service, top string }
+type extra struct {
+	director, router, service, top string
+	address                        string // of the virtual router, another one
+}
 
 // A scene is a lab in which a fault happens.
 type scene struct {
 	fault
-	program string // holdfast or keepalived
-	binary  string // holdfast
-	dir     string
-	run     string // for sockets, whose paths must be short
-	lab     *netlab.Lab
-	lan     *netlab.LAN
-	nodes   []*node
-	client  *netlab.Host
-	webs    []*webServer
-	tape    *tape
+	program  string // holdfast or keepalived
+	binary   string // holdfast
+	dir      string
+	run      string // for sockets, whose paths must be short
+	lab      *netlab.Lab
+	lan      *netlab.LAN
+	nodes    []*node
+	client   *netlab.Host
+	webs     []*webServer
+	tape     *tape
+	stranger *netlab.Port // that is no director; nil: not there yet
 
 	injected time.Time // when inject was called
 	sharing  time.Time // from when on only one may hold the address; zero: from the beginning
@@ -279,6 +283,19 @@ func (s *scene) becomes(ctx context.Context, i int) error {
 			err = fmt.Errorf("%s is %s", s.nodes[i].name, role)
 		}
 		return err
+	})
+}
+
+// reached waits until the client has an answer again.
+func (s *scene) reached(ctx context.Context) error {
+	return poll(ctx, 40*time.Second, func() error {
+		within, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		c, err := s.client.Dial(within, "tcp", netip.AddrPortFrom(sceneAddress, 80).String())
+		if err != nil {
+			return err
+		}
+		return c.Close()
 	})
 }
 
