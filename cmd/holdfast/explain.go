@@ -47,6 +47,8 @@ func newExplainCommand(g *globals) *cobra.Command {
 // printExplanation prints what find makes of the status of the director.
 func printExplanation[E interface {
 	text(time.Time, palette) string
+	told() director.EventQuery
+	with([]director.Recorded) E
 }](
 	ctx context.Context, g *globals, name string, out io.Writer, find func(director.Status, string) (E, error),
 ) error {
@@ -62,18 +64,45 @@ func printExplanation[E interface {
 	if err != nil {
 		return err
 	}
-	if g.json {
-		return printJSON(out, e)
+	q := e.told()
+	q.Last = explainEvents
+	events, err := client.Events(ctx, q)
+	if err != nil {
+		return err
 	}
-	_, err = io.WriteString(out, e.text(time.Now(), palette(g.color(out))))
+	if g.json {
+		return printJSON(out, e.with(append([]director.Recorded{}, events.Events...)))
+	}
+	p := palette(g.color(out))
+	text := e.text(time.Now(), p)
+	if len(events.Events) > 0 {
+		text += "\nlast events\n"
+		for _, e := range events.Events {
+			text += "  " + eventLineOf(e, p) + "\n"
+		}
+	}
+	_, err = io.WriteString(out, text)
 	return err
 }
+
+// explainEvents is how many events of a thing are shown.
+const explainEvents = 5
 
 // explanation is all that is known of a virtual router.
 type explanation struct {
 	director.VirtualRouterStatus
-	Members []groupMember `json:"sync_group_members"` // the others of its sync group
-	Outlook []string      `json:"outlook"`            // what would have to happen for another role
+	Members []groupMember       `json:"sync_group_members"` // the others of its sync group
+	Outlook []string            `json:"outlook"`            // what would have to happen for another role
+	Events  []director.Recorded `json:"events,omitempty"`   // the last ones
+}
+
+func (e explanation) told() director.EventQuery {
+	return director.EventQuery{Name: e.Name, Kinds: []string{"virtual_router", "virtual_address", "failover"}}
+}
+
+func (e explanation) with(events []director.Recorded) explanation {
+	e.Events = events
+	return e
 }
 
 type groupMember struct {

@@ -32,6 +32,16 @@ type serverExplanation struct {
 	director.RealServerStatus
 	Why     string                       `json:"why"` // it is in the table, or not, with this weight
 	Service director.VirtualServerStatus `json:"virtual_server"`
+	Events  []director.Recorded          `json:"events,omitempty"` // the last ones
+}
+
+func (e serverExplanation) told() director.EventQuery {
+	return director.EventQuery{Name: e.Service.Name + "/" + e.Name, Kinds: []string{"real_server"}}
+}
+
+func (e serverExplanation) with(events []director.Recorded) serverExplanation {
+	e.Events = events
+	return e
 }
 
 func newServerExplanation(s director.Status, name string) (serverExplanation, error) {

@@ -140,6 +140,7 @@ func TestExplainServerCommand(t *testing.T) {
 	}{
 		"text":       {[]string{"web/web2"}, 0, "real_server web/web2 at 10.0.0.22:80: up for ", ""},
 		"json":       {[]string{"web/web1", "--json"}, 0, `"why": "in the table"`, ""},
+		"events":     {[]string{"web/web1"}, 0, "\nlast events\n  2026-11-21 12:00:00.000  real_server web/web1: up -> down: 5\n", ""},
 		"no server":  {[]string{"web/web3"}, 1, "", `virtual_server "web" has no real_server "web3": there is web1, web2` + "\n"},
 		"no service": {[]string{"wbe/web1"}, 1, "", `no virtual_server "wbe" runs here: there is web` + "\n"},
 		"half":       {[]string{"web1"}, 1, "", `"web1" names no real server: write SERVICE/SERVER`},

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/holdfast-lb/holdfast/internal/director"
+	"github.com/holdfast-lb/holdfast/internal/notify"
 )
 
 var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
@@ -134,7 +135,15 @@ func serveStatus(t *testing.T, s director.Status) (socket string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(s) })}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/events" {
+			_ = json.NewEncoder(w).Encode(director.Events{Events: []director.Recorded{{Sequence: 7, Event: notify.Event{
+				Kind: r.FormValue("kind"), Name: r.FormValue("name"), From: "up", To: "down", Reason: r.FormValue("last"), Time: now,
+			}}}})
+			return
+		}
+		_ = json.NewEncoder(w).Encode(s)
+	})}
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(func() { _ = server.Close() })
 	return socket
@@ -148,7 +157,8 @@ func TestExplainCommand(t *testing.T) {
 		stdout, stderr string // parts
 	}{
 		"text":    {[]string{"explain", "router", "web"}, 0, "virtual_router web: backup for ", ""},
-		"json":    {[]string{"explain", "router", "web", "--json"}, 0, `"outlook": [`, ""},
+		"json":    {[]string{"explain", "router", "web", "--json"}, 0, `"sequence": 7,`, ""},
+		"events":  {[]string{"explain", "router", "web"}, 0, "\nlast events\n  2026-11-21 12:00:00.000  virtual_router web: up -> down: 5\n", ""},
 		"unknown": {[]string{"explain", "router", "wbe"}, 1, "", `no virtual_router "wbe" runs here: there is web` + "\n"},
 		"nothing": {[]string{"explain"}, 2, "", "it takes what to explain: router NAME, or server SERVICE/SERVER"},
 		"no name": {[]string{"explain", "router"}, 2, "", "accepts 1 arg(s), received 0"},

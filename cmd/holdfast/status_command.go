@@ -59,30 +59,34 @@ func newStatusCommand(g *globals) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		status := func(ctx context.Context) (director.Status, error) {
+		return showState(cmd, g, watch, every, func(ctx context.Context) (director.Status, error) {
 			s, err := client.Status(ctx)
 			if err != nil {
 				return s, err
 			}
 			return f.of(s)
-		}
-		out := cmd.OutOrStdout()
-		if watch {
-			ctx, stop := untilSignal(cmd.Context())
-			defer stop()
-			return watchStatus(ctx, g, status, every, out)
-		}
-		s, err := status(cmd.Context())
-		if err != nil {
-			return err
-		}
-		if g.json {
-			return printJSON(out, s)
-		}
-		_, err = io.WriteString(out, statusScreen(s, time.Now(), palette(g.color(out))))
-		return err
+		})
 	}
 	return c
+}
+
+// showState shows the state once, or again and again.
+func showState(cmd *cobra.Command, g *globals, watch bool, every time.Duration, status func(context.Context) (director.Status, error)) error {
+	out := cmd.OutOrStdout()
+	if watch {
+		ctx, stop := untilSignal(cmd.Context())
+		defer stop()
+		return watchStatus(ctx, g, status, every, out)
+	}
+	s, err := status(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if g.json {
+		return printJSON(out, s)
+	}
+	_, err = io.WriteString(out, statusScreen(s, time.Now(), palette(g.color(out))))
+	return err
 }
 
 // statusFilter says what of the state is wanted.

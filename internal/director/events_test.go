@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -231,5 +233,29 @@ func TestFollowerThatDoesNotReadIsDropped(t *testing.T) {
 	})
 	if !errors.Is(err, told) {
 		t.Error(err)
+	}
+}
+
+// TestUnreachable: a client says why nobody answers, and what to do.
+func TestUnreachable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "control.sock")
+	client := Client{path}
+	wrong := func(want string) {
+		t.Helper()
+		if _, err := client.Status(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	wrong("no control socket " + path)
+	wrong("start the director (`systemctl start holdfast`, or `holdfast run`), or name its socket with --socket")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	_ = l.Close()
+	wrong("connection refused: it has ended: start it")
+	if got := client.unreachable(syscall.EACCES).Error(); !strings.Contains(got, "be root, or a member of the group that the socket belongs to") {
+		t.Error(got)
 	}
 }
