@@ -4,11 +4,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/holdfast-lb/holdfast/internal/drill"
@@ -50,55 +48,33 @@ func (s *scene) perform(ctx context.Context, result *row) error {
 }
 
 // measure injects the fault while the client loads the address and holds connections, and the watch looks at who has it.
-func (s *scene) measure(outer context.Context) (*outcome, error) {
-	ctx, cancel := context.WithCancel(outer)
-	defer cancel()
-	o := &outcome{}
+func (s *scene) measure(ctx context.Context) (*outcome, error) {
 	target := netip.AddrPortFrom(sceneAddress, 80)
-	load := drill.Load{Target: target, Interval: pace, Timeout: patience, ServerHeader: serverHeader, Within: s.client.Do}
-	watch := drill.Watch{Every: lookEach, Candidates: s.candidates()}
-	var wg sync.WaitGroup
-	var loadErr, watchErr, heldErr error
+	t := drill.Trial{
+		Load:   drill.Load{Target: target, Interval: pace, Timeout: patience, ServerHeader: serverHeader, Within: s.client.Do},
+		Watch:  drill.Watch{Every: lookEach, Candidates: s.candidates()},
+		LeadIn: leadIn, LeadOut: leadOut,
+	}
 	if !s.cold {
-		opened := make(chan struct{})
-		hold := drill.Hold{Target: target, Count: heldByClient, Patience: holdPatience, ServerHeader: serverHeader, Within: s.client.Do}
-		wg.Go(func() {
-			all, err := hold.Run(ctx, func() { close(opened) })
-			held := drill.SummarizeHeld(all)
-			o.held, heldErr = &held, err
-		})
-		select {
-		case <-opened:
-		case <-time.After(patienceToOpen):
-		case <-ctx.Done():
+		t.Hold = drill.Hold{Target: target, Count: heldByClient, Patience: holdPatience, ServerHeader: serverHeader, Within: s.client.Do}
+	}
+	o, err := t.Run(ctx, func(ctx context.Context, _ drill.SoFar) error {
+		s.injected = time.Now()
+		if err := s.inject(ctx, s); err != nil {
+			return err
 		}
-	}
-	wg.Go(func() { loadErr = load.Run(ctx, func(s drill.Sample) { o.samples = append(o.samples, s) }) })
-	wg.Go(func() {
-		watchErr = watch.Run(ctx, func(s drill.Observation) { o.observations = append(o.observations, s) })
+		return s.settle(ctx, s.end)
 	})
-	err := pause(ctx, leadIn)
-	s.injected = time.Now()
 	if err == nil {
-		err = s.inject(ctx, s)
+		err = s.settle(ctx, s.end) // still
 	}
-	if err == nil {
-		err = s.settle(ctx, s.end)
-	}
-	err = errors.Join(err, pause(ctx, leadOut))
-	cancel()
-	wg.Wait()
-	if err == nil {
-		err = s.settle(outer, s.end) // still
-	}
-	o.Report = drill.Summarize(o.samples)
-	return o, errors.Join(err, loadErr, watchErr, heldErr)
+	return (*outcome)(&o), err
 }
 
 // fill puts what was seen into the row, and what it may be.
 func (s *scene) fill(r *row, o *outcome) {
 	if s.cold { // nobody served before
-		o.Report = drill.Summarize(s.served(o.samples))
+		o.Report = drill.Summarize(s.served(o.Samples))
 	}
 	r.Requests, r.Lost, r.LongestGap = o.Requests, o.Lost, o.LongestGap.Seconds()
 	r.Servers, r.Errors, r.Late = o.Servers, o.Errors, o.Late.Seconds()
@@ -116,8 +92,8 @@ func (s *scene) fill(r *row, o *outcome) {
 	if s.takeovers != unbounded {
 		r.Bounds = append(r.Bounds, atMost("takeovers", gains(o.spans(s.injected)), s.takeovers))
 	}
-	if o.held != nil && s.resets != unbounded {
-		r.Bounds = append(r.Bounds, atMost("held connections lost", heldByClient-o.held.Survived, s.resets))
+	if o.Held != nil && s.resets != unbounded {
+		r.Bounds = append(r.Bounds, atMost("held connections lost", heldByClient-o.Held.Survived, s.resets))
 	}
 	r.Bounds = append(r.Bounds, s.bounds...)
 }

@@ -98,7 +98,7 @@ func newRow(s *setup, scenario string, o *outcome, bounds []bound, err error) ro
 		r.Servers, r.Errors, r.Late = o.Servers, o.Errors, o.Late.Seconds()
 		r.Holders = append(r.Holders, o.holders()...)
 		spans := o.spans(time.Time{})
-		if r.Held = o.held; r.Held != nil {
+		if r.Held = o.Held; r.Held != nil {
 			r.HeldStall = r.Held.Stall.Seconds()
 			r.Bounds = append(r.Bounds, exactly("held connections that survived", r.Held.Survived, heldConnections))
 		}

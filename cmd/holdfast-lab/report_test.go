@@ -23,7 +23,7 @@ func exampleRows() []row {
 	seen := func(requests, lost int, gap time.Duration, holders ...string) *outcome {
 		o := &outcome{
 			Report:       drill.Report{Requests: requests, Lost: lost, LongestGap: gap, Servers: map[string]int{"web1": requests - lost}, Errors: map[string]int{}},
-			observations: []drill.Observation{{Holders: holders}},
+			Observations: []drill.Observation{{Holders: holders}},
 		}
 		if lost > 2 {
 			o.Errors["connect timeout"], o.Errors["refused"] = lost-2, 2

@@ -82,7 +82,7 @@ func serverFails(ctx context.Context, p *pair, report rows) error {
 	if err != nil {
 		return report("server fails and returns", o, err)
 	}
-	back := drill.FirstFrom(o.samples, name, mended)
+	back := drill.FirstFrom(o.Samples, name, mended)
 	if back.IsZero() {
 		return report("server fails and returns", o, fmt.Errorf("%s got no request after it had come back", name))
 	}
@@ -91,9 +91,9 @@ func serverFails(ctx context.Context, p *pair, report rows) error {
 	returned.Least = ((checkRise - 1) * checkInterval).Seconds()
 	return report("server fails and returns", o, nil,
 		atMost("lost", o.Lost, 0),
-		within("out after", drill.LastFrom(drill.Between(o.samples, failed, out), name).Sub(failed), checkFall*checkInterval+checkTimeout),
+		within("out after", drill.LastFrom(drill.Between(o.Samples, failed, out), name).Sub(failed), checkFall*checkInterval+checkTimeout),
 		returned,
-		atMost("sent to it while out", drill.Summarize(drill.Between(o.samples, out, mended)).Servers[name], 0))
+		atMost("sent to it while out", drill.Summarize(drill.Between(o.Samples, out, mended)).Servers[name], 0))
 }
 
 // plannedStop stops the master and starts it again. A request in flight may be lost.

@@ -4,19 +4,16 @@ package main
 
 import (
 	"context"
-	"errors"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/holdfast-lb/holdfast/internal/drill"
 )
 
 const (
-	pace           = 10 * time.Millisecond  // of the client: a new connection each
-	patience       = 200 * time.Millisecond // of the client with a request
-	patienceToOpen = 10 * time.Second       // with the connections to be held
-	lookEach       = 50 * time.Millisecond  // at who holds the address
+	pace     = 10 * time.Millisecond  // of the client: a new connection each
+	patience = 200 * time.Millisecond // of the client with a request
+	lookEach = 50 * time.Millisecond  // at who holds the address
 
 	// What is measured before a fault and after everything is in its new place.
 	leadIn  = 500 * time.Millisecond
@@ -30,58 +27,32 @@ const (
 )
 
 // An outcome is what a client and a watch on the address saw during a trial.
-type outcome struct {
-	drill.Report
-	held         *drill.HeldReport // nil: none were held
-	samples      []drill.Sample
-	observations []drill.Observation
-}
+type outcome drill.Outcome
 
 // spans says who held the address from a time on.
-func (o *outcome) spans(from time.Time) []drill.Span { return drill.Spans(o.observations, from) }
+func (o *outcome) spans(from time.Time) []drill.Span { return drill.Spans(o.Observations, from) }
 
 // holders are those that held the address at the end.
 func (o *outcome) holders() []string {
-	if len(o.observations) == 0 {
+	if len(o.Observations) == 0 {
 		return nil
 	}
-	return o.observations[len(o.observations)-1].Holders
+	return o.Observations[len(o.Observations)-1].Holders
 }
 
 // measure does something while the client loads the virtual address and the watch looks at who holds it.
 func (p *pair) measure(ctx context.Context, do func() error) (*outcome, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	o := &outcome{}
-	load := drill.Load{
-		Target: netip.AddrPortFrom(p.vip, 80), Interval: pace, Timeout: patience, ServerHeader: serverHeader, Within: p.client.Do,
+	t := drill.Trial{
+		Load: drill.Load{
+			Target: netip.AddrPortFrom(p.vip, 80), Interval: pace, Timeout: patience, ServerHeader: serverHeader, Within: p.client.Do,
+		},
+		Watch:  drill.Watch{Every: lookEach, Candidates: p.candidates()},
+		LeadIn: leadIn, LeadOut: leadOut,
 	}
-	watch := drill.Watch{Every: lookEach, Candidates: p.candidates()}
-	var wg sync.WaitGroup
-	var loadErr, watchErr, heldErr error
-	settled := leadIn
 	if p.sync {
-		settled, load.Interval = heldLeadIn, heldPace
-		opened := make(chan struct{})
-		hold := drill.Hold{Target: load.Target, Count: heldConnections, ServerHeader: serverHeader, Within: p.client.Do}
-		wg.Go(func() {
-			all, err := hold.Run(ctx, func() { close(opened) })
-			held := drill.SummarizeHeld(all)
-			o.held, heldErr = &held, err
-		})
-		select {
-		case <-opened:
-		case <-time.After(patienceToOpen):
-		case <-ctx.Done():
-		}
+		t.LeadIn, t.Load.Interval = heldLeadIn, heldPace
+		t.Hold = drill.Hold{Target: t.Load.Target, Count: heldConnections, ServerHeader: serverHeader, Within: p.client.Do}
 	}
-	wg.Go(func() { loadErr = load.Run(ctx, func(s drill.Sample) { o.samples = append(o.samples, s) }) })
-	wg.Go(func() {
-		watchErr = watch.Run(ctx, func(s drill.Observation) { o.observations = append(o.observations, s) })
-	})
-	err := errors.Join(pause(ctx, settled), do(), pause(ctx, leadOut))
-	cancel()
-	wg.Wait()
-	o.Report = drill.Summarize(o.samples)
-	return o, errors.Join(err, loadErr, watchErr, heldErr)
+	o, err := t.Run(ctx, func(context.Context, drill.SoFar) error { return do() })
+	return (*outcome)(&o), err
 }

@@ -62,6 +62,7 @@ var layers = []struct {
 	may    []string
 }{
 	{"cmd/", []string{"internal/", "configs", "checker", "vrrp", "vrrp/vrrpsim", "vrrp/track", "ipvs"}},
+	{"internal/drill", []string{"internal/director"}},
 	{"internal/director", []string{"configs", "checker", "vrrp", "vrrp/track", "ipvs", "internal/notify", "internal/sysctl", "internal/systemd", "internal/trust"}},
 	{"internal/sysctl", []string{"configs", "vrrp", "ipvs"}},
 	{"internal/notify", []string{"internal/command"}},
