@@ -7,9 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -162,10 +160,10 @@ func (r row) verdict() string {
 	}
 	text := word + strings.Join(shown, "; ")
 	if !r.OK && r.Lost > 0 {
-		text += "; lost by " + counts(r.Errors)
+		text += "; lost by " + drill.Counts(r.Errors)
 	}
 	if r.Held != nil && !r.OK {
-		text += fmt.Sprintf("; held: opened %d, reset %d, stalled %d: %s", r.Held.Opened, r.Held.Reset, r.Held.Stalled, counts(r.Held.Errors))
+		text += fmt.Sprintf("; held: opened %d, reset %d, stalled %d: %s", r.Held.Opened, r.Held.Reset, r.Held.Stalled, drill.Counts(r.Held.Errors))
 	}
 	if r.Held != nil {
 		text += "; longest stall of one " + seconds(r.HeldStall)
@@ -174,15 +172,6 @@ func (r row) verdict() string {
 		text += fmt.Sprintf("; this machine was busy: the client itself was held up for %s", seconds(r.Late))
 	}
 	return text
-}
-
-// counts are the reasons for losses, the most frequent first.
-func counts(m map[string]int) string {
-	keys := slices.SortedFunc(maps.Keys(m), func(a, b string) int { return cmp.Or(cmp.Compare(m[b], m[a]), cmp.Compare(a, b)) })
-	for i, k := range keys {
-		keys[i] = fmt.Sprintf("%s %d", k, m[k])
-	}
-	return strings.Join(keys, ", ")
 }
 
 // busy reports whether the client could not keep its own pace.

@@ -36,6 +36,7 @@ var commands = []func(*globals) *cobra.Command{
 	newDrainCommand,
 	newUndrainCommand,
 	newWeightCommand,
+	newDrillCommand,
 	newDoctorCommand,
 	newReleaseCommand,
 	newRealServerCommand,

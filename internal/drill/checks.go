@@ -15,6 +15,15 @@ import (
 // 5 s, and the largest takes some 70 s.
 const staleTable = 5 * time.Minute
 
+// age is how long ago something was; the clock of the director may not be ours.
+func age(now, then time.Time) string {
+	d := max(0, now.Sub(then)).Round(time.Second)
+	if d >= 48*time.Hour {
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	}
+	return d.String()
+}
+
 func readyCheck(s director.Status) Check {
 	const name = "ready"
 	if !s.Ready {
@@ -43,7 +52,7 @@ func peerCheck(vr director.VirtualRouterStatus, now time.Time) Check {
 		if !p.SameAddresses {
 			return failed(name, "%s carries other addresses: make both configurations alike", p.Address)
 		}
-		list = append(list, fmt.Sprintf("%s, priority %d, last heard %s ago", p.Address, p.Priority, now.Sub(p.LastSeen).Round(time.Second)))
+		list = append(list, fmt.Sprintf("%s, priority %d, last heard %s ago", p.Address, p.Priority, age(now, p.LastSeen)))
 	}
 	return passed(name, "%s", strings.Join(list, "; "))
 }
@@ -65,16 +74,18 @@ func addressCheck(vr director.VirtualRouterStatus) Check {
 
 func tableCheck(s director.Status, now time.Time) Check {
 	const name = "table"
-	age := now.Sub(s.IPVS.LastReconcile)
+	since := now.Sub(s.IPVS.LastReconcile)
 	switch {
 	case s.IPVS.Error != "":
 		return failed(name, "%s", s.IPVS.Error)
 	case s.IPVS.DriftLeft != "":
 		return failed(name, "changed by others and left so, which takes to mend: %s", s.IPVS.DriftLeft)
-	case s.IPVS.LastReconcile.IsZero() || age > staleTable:
-		return failed(name, "the kernel's has not been compared with the wanted one for %s", age.Round(time.Second))
+	case s.IPVS.LastReconcile.IsZero():
+		return failed(name, "the kernel's has not been compared with the wanted one yet")
+	case since > staleTable:
+		return failed(name, "the kernel's has not been compared with the wanted one for %s", age(now, s.IPVS.LastReconcile))
 	}
-	return passed(name, "the kernel's is the wanted one, compared %s ago", max(0, age).Round(time.Second))
+	return passed(name, "the kernel's is the wanted one, compared %s ago", age(now, s.IPVS.LastReconcile))
 }
 
 // serverChecks are about the services on the addresses of the routers, and those of firewall marks, which may be.

@@ -25,6 +25,7 @@ type Hold struct {
 	Count        int           // of connections
 	Interval     time.Duration // between two requests on a connection; 0: 100 ms. None is sent before the last one is answered
 	Patience     time.Duration // with the answers that are due at the end; 0: 15 s
+	Path         string        // empty: "/"
 	Host         string        // of the request; empty: the target
 	ServerHeader string        // header of the answer that names who answered; empty: nobody is named
 	// Within runs a function on a thread where it may open its sockets, a network namespace for one. nil: here.
@@ -40,6 +41,9 @@ func (h Hold) Run(ctx context.Context, opened func()) ([]Held, error) {
 	if h.Patience == 0 {
 		h.Patience = 15 * time.Second
 	}
+	if h.Path == "" {
+		h.Path = "/"
+	}
 	if h.Host == "" {
 		h.Host = h.Target.String()
 	}
@@ -48,7 +52,7 @@ func (h Hold) Run(ctx context.Context, opened func()) ([]Held, error) {
 	}
 	k := &keeper{
 		hold: h, opened: opened,
-		ask: fmt.Appendf(nil, "GET / HTTP/1.1\r\nHost: %s\r\nUser-Agent: holdfast-drill\r\n\r\n", h.Host),
+		ask: fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: holdfast-drill\r\n\r\n", h.Path, h.Host),
 	}
 	err := h.Within(func() error { return k.run(ctx) })
 	if err != nil {

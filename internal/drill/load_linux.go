@@ -20,7 +20,7 @@ import (
 // maxAnswer bounds what is kept of an answer, in bytes. A longer one is a failure.
 const maxAnswer = 64 << 10
 
-// A Load sends one small HTTP request per interval, each on a connection of its own.
+// A Load sends one small HTTP request per interval, each on a connection of its own, or only opens these.
 //
 // It runs on one thread, with one epoll and no goroutine per request: about ten system calls per request, so that a slow
 // machine measures the directors and not the load.
@@ -28,6 +28,7 @@ type Load struct {
 	Target       netip.AddrPort
 	Interval     time.Duration // 0: 10 ms
 	Timeout      time.Duration // for a whole request, from its start; 0: 200 ms
+	ConnectOnly  bool          // a connection that opens is an answer: nothing is sent
 	Path         string        // empty: "/"
 	Host         string        // of the request; empty: the target
 	ServerHeader string        // header of the answer that names who answered; empty: nobody is named
@@ -177,6 +178,12 @@ func (e *engine) advance(r *request) {
 	if !r.asked {
 		if code, err := unix.GetsockoptInt(r.fd, unix.SOL_SOCKET, unix.SO_ERROR); err == nil && code != 0 {
 			e.end(r, "", reason(unix.Errno(code)))
+			return
+		}
+		if e.load.ConnectOnly {
+			if _, err := unix.Getpeername(r.fd); err == nil { // ENOTCONN: not connected yet
+				e.end(r, "", "")
+			}
 			return
 		}
 		n, err := unix.Write(r.fd, e.ask)

@@ -58,9 +58,9 @@ func TestLoad(t *testing.T) {
 	if r.Lost > 0 || r.Servers["web1"] != r.Requests {
 		t.Errorf("lost %d of %d: %v; servers %v", r.Lost, r.Requests, r.Errors, r.Servers)
 	}
-	// The schedule is absolute: what a busy machine holds up is made up for, but for what comes at the very end.
-	if r.Requests < 70 || r.Requests > 101 {
-		t.Errorf("%d requests in 500 ms, want one each 5 ms", r.Requests)
+	// The schedule is absolute: as many as there is time for, however busy this machine is; that may end the load late.
+	if lasted := samples[len(samples)-1].End.Sub(samples[0].Start); r.Requests < 70 || r.Requests > int(lasted/(5*time.Millisecond))+2 {
+		t.Errorf("%d requests in %v, want one each 5 ms", r.Requests, lasted)
 	}
 	if entered != 1 {
 		t.Errorf("Within was called %d times, want once", entered)
@@ -69,6 +69,23 @@ func TestLoad(t *testing.T) {
 		if s.Late < 0 || s.End.Before(s.Start) {
 			t.Fatalf("sample %d is %v late, starts %v and ends %v", i, s.Late, s.Start, s.End)
 		}
+	}
+}
+
+// A server that takes connections and says nothing is well enough for a load that only connects.
+func TestLoadConnectOnly(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := target(t, silent)
+	r := Summarize(drive(t, Load{Target: to, ConnectOnly: true, Timeout: 5 * time.Second}, 100*time.Millisecond))
+	if r.Requests == 0 || r.Lost > 0 {
+		t.Errorf("lost %d of %d: %v", r.Lost, r.Requests, r.Errors)
+	}
+	_ = silent.Close()
+	if r := Summarize(drive(t, Load{Target: to, ConnectOnly: true, Timeout: 5 * time.Second}, 30*time.Millisecond)); r.Requests == 0 || r.Errors["refused"] != r.Requests {
+		t.Errorf("nobody listens: %d requests, errors %v, want all refused", r.Requests, r.Errors)
 	}
 }
 

@@ -17,6 +17,7 @@ type Options struct {
 	Routers []string // virtual routers; empty: all that the director is master of
 	Target  Target   // of the load; zero: chosen by Prepare
 	NoLoad  bool
+	Try     bool          // pre-checks only
 	For     time.Duration // how long the other director serves before the return
 	Stay    bool          // do not return
 	// ReturnWithin is how long the return may take. Connection sync delays it until the table is known here.
