@@ -182,6 +182,7 @@ func (g *globals) reportDrill(f *drillFlags, r drill.Result, out io.Writer) erro
 func interruptions(parent context.Context, progress io.Writer) (ctx, force context.Context, stop func()) {
 	force, giveUp := context.WithCancel(parent)
 	ctx, interrupt := context.WithCancelCause(force)
+	signal.Ignore(syscall.SIGPIPE)     // who read what is told may be gone: the role has to be taken back all the same
 	signals := make(chan os.Signal, 2) // so that none is lost
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	done := make(chan struct{})
@@ -202,6 +203,7 @@ func interruptions(parent context.Context, progress io.Writer) (ctx, force conte
 	}()
 	return ctx, force, func() {
 		signal.Stop(signals)
+		signal.Reset(syscall.SIGPIPE)
 		close(done)
 		giveUp()
 	}

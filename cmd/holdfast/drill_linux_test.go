@@ -9,13 +9,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -194,6 +199,53 @@ func TestDrill(t *testing.T) {
 			t.Errorf("%s", d)
 		}
 	})
+}
+
+// TestDrillNobodyListens: a drill whose reader has gone, as with a lost session, goes on to the return.
+func TestDrillNobodyListens(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "control.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := make(chan string, 8)
+	mux := http.NewServeMux()
+	for path, answer := range map[string]string{
+		"/v1/status": `{"name": "lb1", "ready": true, "virtual_routers": [{"name": "web", "state": "master", "preempt": true}],
+			"ipvs": {"last_reconcile": "` + time.Now().Format(time.RFC3339) + `"}}`,
+		"/v1/failover":        `{"routers": [{"virtual_router": "web", "result": "handed_over", "master": "10.0.0.3"}]}`,
+		"/v1/failover/return": `{"routers": [{"virtual_router": "web", "result": "returned"}]}`,
+	} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			if path != "/v1/status" {
+				calls <- path
+			}
+			_, _ = io.WriteString(w, answer)
+		})
+	}
+	s := &http.Server{Handler: mux}
+	go s.Serve(l)
+	defer s.Close()
+	c := exec.Command(os.Args[0], "drill", "--no-load", "--for", "1s", "--socket", socket)
+	c.Env = append(os.Environ(), asProgram+"=1")
+	for _, out := range []*io.Writer{&c.Stdout, &c.Stderr} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = r.Close()
+		defer w.Close()
+		*out = w
+	}
+	err = c.Run()
+	close(calls)
+	var got []string
+	for path := range calls {
+		got = append(got, path)
+	}
+	if !slices.Equal(got, []string{"/v1/failover", "/v1/failover/return"}) {
+		t.Errorf("the director was told %q; the drill ended with %v", got, err)
+	}
 }
 
 // page runs the commands that docs/drills.md shows, on the host that it shows them for; quicker, and as patiently as this
