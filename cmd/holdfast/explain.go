@@ -37,20 +37,24 @@ func newExplainCommand(g *globals) *cobra.Command {
 		Example: "  holdfast explain router web",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return printExplanation(cmd.Context(), g, args[0], cmd.OutOrStdout(), newExplanation)
+			return printExplanation(cmd.Context(), g, args[0], []string{"virtual_router", "virtual_address", "failover"}, cmd.OutOrStdout(),
+				func(s director.Status, name string, events []director.Recorded) (explanation, error) {
+					e, err := newExplanation(s, name)
+					e.Events = events
+					return e, err
+				})
 		},
 	})
 	explain.AddCommand(newExplainServerCommand(g))
 	return explain
 }
 
-// printExplanation prints what find makes of the status of the director.
+// printExplanation prints what find makes of the status of the director, and the last events of these kinds.
 func printExplanation[E interface {
 	text(time.Time, palette) string
-	told() director.EventQuery
-	with([]director.Recorded) E
 }](
-	ctx context.Context, g *globals, name string, out io.Writer, find func(director.Status, string) (E, error),
+	ctx context.Context, g *globals, name string, kinds []string, out io.Writer,
+	find func(director.Status, string, []director.Recorded) (E, error),
 ) error {
 	client, err := g.client()
 	if err != nil {
@@ -60,18 +64,16 @@ func printExplanation[E interface {
 	if err != nil {
 		return err
 	}
-	e, err := find(s, name)
+	events, err := client.Events(ctx, director.EventQuery{Name: name, Kinds: kinds, Last: explainEvents})
 	if err != nil {
 		return err
 	}
-	q := e.told()
-	q.Last = explainEvents
-	events, err := client.Events(ctx, q)
+	e, err := find(s, name, events.Events)
 	if err != nil {
 		return err
 	}
 	if g.json {
-		return printJSON(out, e.with(append([]director.Recorded{}, events.Events...)))
+		return printJSON(out, e)
 	}
 	p := palette(g.color(out))
 	text := e.text(time.Now(), p)
@@ -94,15 +96,6 @@ type explanation struct {
 	Members []groupMember       `json:"sync_group_members"` // the others of its sync group
 	Outlook []string            `json:"outlook"`            // what would have to happen for another role
 	Events  []director.Recorded `json:"events,omitempty"`   // the last ones
-}
-
-func (e explanation) told() director.EventQuery {
-	return director.EventQuery{Name: e.Name, Kinds: []string{"virtual_router", "virtual_address", "failover"}}
-}
-
-func (e explanation) with(events []director.Recorded) explanation {
-	e.Events = events
-	return e
 }
 
 type groupMember struct {

@@ -22,7 +22,12 @@ func newExplainServerCommand(g *globals) *cobra.Command {
 		Example: "  holdfast explain server web/web1",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return printExplanation(cmd.Context(), g, args[0], cmd.OutOrStdout(), newServerExplanation)
+			return printExplanation(cmd.Context(), g, args[0], []string{"real_server"}, cmd.OutOrStdout(),
+				func(s director.Status, name string, events []director.Recorded) (serverExplanation, error) {
+					e, err := newServerExplanation(s, name)
+					e.Events = events
+					return e, err
+				})
 		},
 	}
 }
@@ -33,15 +38,6 @@ type serverExplanation struct {
 	Why     string                       `json:"why"` // it is in the table, or not, with this weight
 	Service director.VirtualServerStatus `json:"virtual_server"`
 	Events  []director.Recorded          `json:"events,omitempty"` // the last ones
-}
-
-func (e serverExplanation) told() director.EventQuery {
-	return director.EventQuery{Name: e.Service.Name + "/" + e.Name, Kinds: []string{"real_server"}}
-}
-
-func (e serverExplanation) with(events []director.Recorded) serverExplanation {
-	e.Events = events
-	return e
 }
 
 func newServerExplanation(s director.Status, name string) (serverExplanation, error) {
