@@ -233,6 +233,52 @@ func TestInstanceStepsDown(t *testing.T) {
 	})
 }
 
+// A hand-over that was taken while the process slept is not undone: what has arrived is read first.
+func TestHandOverReadsBeforeItIsUndone(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		r := w.master(config())
+		r.tell(func(in *Input) { in.StepDown = 1 })
+		w.forget()
+		w.until(6 * time.Second)
+		w.conn().in <- advertOf(lower, 50) // nobody is told of it
+		w.until(8 * time.Second)
+		if s := r.Status(); s.State != Backup || s.Master() != lower {
+			t.Errorf("state %v, master %v: want a backup of %v", s.State, s.Master(), lower)
+		}
+	})
+}
+
+// A sync group hands over together, and goes on together.
+func TestSyncGroupStepsDown(t *testing.T) {
+	test(t, func(t *testing.T, w *world) {
+		a, b := pair(t, w)
+		w.until(3500 * ms)
+		for _, r := range []*router{a, b} {
+			r.tell(func(in *Input) { in.StepDown = 1 })
+		}
+		w.until(6700 * ms)
+		a.forget()
+		b.forget()
+		w.until(7 * time.Second)
+		a.wrote("6.71875s send 200", "6.71875s announce[.100]")
+		b.wrote("6.71875s send 200", "6.71875s announce[.100]")
+		for _, r := range []*router{a, b} {
+			r.tell(func(in *Input) { in.StepDown = 0 })
+			r.tell(func(in *Input) { in.StepDown = 2 })
+		}
+		a.forget()
+		b.forget()
+		a.world.conn().hear(lower, 50)
+		w.until(7200 * ms)
+		a.wrote("7s master -> backup")
+		b.wrote() // the other one follows when it hears it itself
+		b.world.conn().hear(lower, 50)
+		w.until(8 * time.Second)
+		a.wrote("7.3s release[.100]")
+		b.wrote("7.2s master -> backup", "7.5s release[.100]")
+	})
+}
+
 // What an earlier run held is not released because the router is stepped down from the start.
 func TestSteppedDownInstanceResumes(t *testing.T) {
 	test(t, func(t *testing.T, w *world) {

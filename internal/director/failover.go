@@ -98,21 +98,17 @@ func (d *Director) stepsDown(now time.Time, names []string, returnAfter time.Dur
 	}
 	var orders []*handover
 	for _, unit := range units {
-		h := d.handovers[unit[0]]
+		h := d.pending(unit)
 		if h == nil {
 			h = d.beginHandover(now, unit)
 		}
 		for _, name := range unit {
 			is := d.stepped[name]
 			if is.order == 0 {
-				is.since = now
+				continue // it has come to the sync group since
 			}
 			if is.until = (time.Time{}); returnAfter > 0 {
 				is.until = now.Add(returnAfter)
-			}
-			if d.handovers[name] == nil {
-				d.orders++
-				is.order, d.handovers[name] = d.orders, h
 			}
 			d.stepped[name] = is
 			d.log.Info("stepping down", "virtual_router", name, "return_after", returnAfter.String())
@@ -124,10 +120,27 @@ func (d *Director) stepsDown(now time.Time, names []string, returnAfter time.Dur
 	return orders, nil
 }
 
-// beginHandover waits for the virtual routers of a unit.
+// pending is the hand-over that a unit waits for; nil: it waits for none.
+func (d *Director) pending(unit []string) *handover {
+	for _, name := range unit {
+		if h := d.handovers[name]; h != nil {
+			return h
+		}
+	}
+	return nil
+}
+
+// beginHandover orders the virtual routers of a unit to step down.
 func (d *Director) beginHandover(now time.Time, unit []string) *handover {
 	h := &handover{began: now, waits: len(unit), done: make(chan struct{})}
 	for _, name := range unit {
+		is := d.stepped[name]
+		if is.order == 0 {
+			is.since = now
+		}
+		d.orders++
+		is.order = d.orders
+		d.stepped[name], d.handovers[name] = is, h
 		h.results = append(h.results, RouterFailover{Router: name, SyncGroup: groupName(d.cfg, name)})
 	}
 	return h

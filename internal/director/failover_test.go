@@ -101,13 +101,24 @@ func (l *line) Close() error {
 	return nil
 }
 
-// newPair is a site with a neighbour, and adverts slow enough for a busy machine.
+// newPair is a site with a neighbour.
 func newPair(t *testing.T) (*site, *neighbour) {
-	s := newSite(t)
+	s := newSlowSite(t)
 	n := &neighbour{deaf: make(map[string]bool)}
-	s.adverts, s.dial = "100ms", n.dial
-	s.write(1)
+	s.dial = n.dial
 	return s, n
+}
+
+// newSlowSite is a site with adverts so slow that a busy machine is not taken for one that was held up.
+func newSlowSite(t *testing.T) *site {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
+	s := newSite(t)
+	s.adverts = "250ms"
+	s.write(1)
+	return s
 }
 
 // failover steps down, and returns what became of it.
@@ -139,7 +150,7 @@ const twoOfAGroup = `
 virtual_router "two" {
   interface          = "eth0"
   id                 = 52
-  advertise_interval = "100ms"
+  advertise_interval = "250ms"
   addresses          = ["127.0.0.101/32"]
 }
 sync_group "edge" { members = ["web", "two"] }`
@@ -180,7 +191,7 @@ func TestFailoverAndReturn(t *testing.T) {
 
 // The addresses are held all along, and no event of a role is told.
 func TestFailoverThatNobodyTakes(t *testing.T) {
-	s := newSite(t)
+	s := newSlowSite(t)
 	s.run()
 	s.ready()
 	s.routerIs("web", "master")
@@ -354,10 +365,64 @@ func TestFailoverThatCannotBe(t *testing.T) {
 	}
 }
 
+// An order while another goes on waits for the same hand-over.
+func TestFailoverTwiceAtOnce(t *testing.T) {
+	s := newSlowSite(t)
+	s.run()
+	s.ready()
+	s.routerIs("web", "master")
+	var wg sync.WaitGroup
+	var results [2]Failover
+	for i := range results {
+		wg.Go(func() { results[i], _ = s.client.Failover(t.Context(), nil, 0) })
+	}
+	wg.Wait()
+	for _, f := range results {
+		if len(f.Routers) != 1 || f.Routers[0].Result != "not_taken" {
+			t.Errorf("got %+v", f)
+		}
+	}
+	if n := strings.Count(s.log.String(), "to=not_taken"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+}
+
+// A return, and a reload that starts the router anew, end the wait for a hand-over.
+func TestHandOverIsCalledOff(t *testing.T) {
+	s := newSlowSite(t)
+	s.run()
+	s.ready()
+	s.routerIs("web", "master")
+	order := func() <-chan RouterFailover {
+		ended := make(chan RouterFailover, 1)
+		go func() {
+			if f, err := s.client.Failover(t.Context(), nil, 0); err == nil && len(f.Routers) == 1 {
+				ended <- f.Routers[0]
+			}
+			close(ended)
+		}()
+		s.steppedDown("web", true)
+		return ended
+	}
+	ended := order()
+	s.comesBack("web")
+	if r := <-ended; r.Result != "interrupted" || r.Error != "it was called off" {
+		t.Errorf("got %+v", r)
+	}
+	s.steppedDown("web", false)
+	s.routerIs("web", "master")
+	ended = order()
+	s.edit("id                 = 51", "id                 = 52")
+	s.reload()
+	if r := <-ended; r.Result != "interrupted" || r.Error != "a reload has stopped it" {
+		t.Errorf("got %+v", r)
+	}
+	s.steppedDown("web", true)
+}
+
 // Who stops the director while it hands over is not kept waiting.
 func TestStopWhileHandingOver(t *testing.T) {
-	s := newSite(t)
-	s.edit(`"20ms"`, `"1s"`)
+	s := newSlowSite(t)
 	_, stop := s.run()
 	s.ready()
 	s.routerIs("web", "master")
