@@ -181,6 +181,13 @@ func TestHandOverEndsOtherwise(t *testing.T) {
 		is(t, m, Fault, false, 0)
 		ended(t, m, Interrupted)
 	})
+	t.Run("stall since priority 0 was sent last", func(t *testing.T) {
+		m := newMaster(params(200))
+		m.StepDown(t0)
+		wants(t, m.Tick(at(time.Second)), send(0))
+		wants(t, m.Tick(at(4219*ms)), release)
+		ended(t, m, Interrupted)
+	})
 	t.Run("stall", func(t *testing.T) { // somebody has taken over by now
 		m := newMaster(params(200))
 		m.StepDown(t0)
