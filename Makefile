@@ -46,7 +46,7 @@ test-host:
 # detector is too slow there; it is linked as the released program is, without cgo, so that it gives up capabilities.
 test-kernel:
 	REQUIRE_KERNEL=1 deploy/lab/test -race ./ipvs
-	REQUIRE_KERNEL=1 deploy/lab/test -test.run '^($(PARTLY_TESTS))$$' $(filter $(PARTLY),$(KERNEL_PACKAGES))
+	REQUIRE_KERNEL=1 deploy/lab/test -race -test.run '^($(PARTLY_TESTS))$$' $(filter $(PARTLY),$(KERNEL_PACKAGES))
 	CGO_ENABLED=0 REQUIRE_KERNEL=1 deploy/lab/test -test.skip '^TestInterop$$' $(filter-out ./ipvs $(PARTLY),$(KERNEL_PACKAGES))
 
 test-fuzz:
