@@ -4,6 +4,7 @@ package director
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -142,9 +143,12 @@ func TestReleaseBesideADirector(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "stop it first") {
 		t.Errorf("got %v", err)
 	}
-	s.host.mu.Lock()
-	defer s.host.mu.Unlock()
-	if len(s.host.did) != 1 {
-		t.Errorf("addresses: %q", s.host.did)
-	}
+	s.eventually(func() error { // the keeper holds the address a moment after the router is master
+		s.host.mu.Lock()
+		defer s.host.mu.Unlock()
+		if len(s.host.did) != 1 {
+			return fmt.Errorf("addresses: %q", s.host.did)
+		}
+		return nil
+	})
 }
