@@ -48,11 +48,12 @@ Figures are of one run, or the worst of as many as the row says.
 `
 
 var groupIntro = map[string]string{
-	"process": "What happens to the program.",
-	"network": "What happens to the lines between the directors.",
-	"table":   "What others do to the addresses, interfaces and tables that are ours.",
-	"hostile": "What strangers send on the directors' network.",
-	"config":  "What happens to what a director reads: its configuration and its state file.",
+	"process":   "What happens to the program.",
+	"network":   "What happens to the lines between the directors.",
+	"table":     "What others do to the addresses, interfaces and tables that are ours.",
+	"resources": "What the master needs is taken from it: time, memory, disk, files, someone who reads.",
+	"hostile":   "What strangers send on the directors' network.",
+	"config":    "What happens to what a director reads: its configuration and its state file.",
 }
 
 // faultRow finds the result of a fault.
