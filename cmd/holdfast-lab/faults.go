@@ -250,10 +250,16 @@ func (r *faultRun) runFault(ctx context.Context, f fault, dir string) (result ro
 		}
 		result = worse(result, one)
 	}
-	if f.times > 1 {
-		result.Scenario += fmt.Sprintf(", worst of %d", f.times)
-	}
+	result.Scenario += worstOf(f.times)
 	return result, logs
+}
+
+// worstOf is what is added to the name of a row that is made of several.
+func worstOf(times int) string {
+	if times <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(", worst of %d", times)
 }
 
 // worse joins the rows of two runs of one fault.

@@ -121,6 +121,17 @@ var networkFaults = []fault{
 			return s.filtered(ctx, time.Minute, "numgen random mod 100 < 30 drop")
 		},
 	},
+	{
+		name: "network/deaf", what: "for 20 s nothing arrives at the master, but all hear it; it tracks its service", needs: needIPVS, ours: true,
+		note: "its checks fail within 4 s, its priority falls, and the other one takes over: without tracking it would stay master",
+		options: options{with: func(*node) extra {
+			return extra{router: "  track_service \"web\" {\n    weight = -100\n  }"}
+		}},
+		limits: limits{lost: unbounded, gap: 9 * time.Second, shared: 1300 * time.Millisecond, takeovers: unbounded, resets: unbounded},
+		inject: func(ctx context.Context, s *scene) error {
+			return s.filtered(ctx, 20*time.Second, "oifname "+s.nodes[0].port.SwitchPort()+" drop")
+		},
+	},
 	impaired("delay", "all that the master sends comes 200 ms late, give or take 100", netlab.Impairment{Delay: 200 * time.Millisecond, Jitter: 100 * time.Millisecond}),
 	impaired("duplicate", "every other frame of the master comes twice", netlab.Impairment{Duplicate: 50}),
 	impaired("reorder", "a quarter of the master's frames overtake the others, which are 50 ms late", netlab.Impairment{Delay: 50 * time.Millisecond, Reorder: 25}),

@@ -100,6 +100,17 @@ var processFaults = []fault{
 		},
 	},
 	{
+		name: "process/clock", what: "the clock of the machine is set an hour ahead, and back again", needs: needMachine,
+		inject: func(ctx context.Context, s *scene) error {
+			for _, step := range []string{"+1 hour", "-1 hour"} {
+				if err := errors.Join(s.tool(ctx, 0, "date", "-s", step), pause(ctx, 5*time.Second)); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	},
+	{
 		name: "process/power", what: "the master loses power and comes back with nothing but its state file",
 		limits: limits{lost: unbounded, gap: 3900 * time.Millisecond, shared: yields, takeovers: 2, resets: unbounded},
 		inject: powerCycle,

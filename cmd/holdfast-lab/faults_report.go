@@ -58,8 +58,8 @@ var groupIntro = map[string]string{
 
 // faultRow finds the result of a fault.
 func faultRow(rows map[string]row, f fault) (row, bool) {
-	if f.times > 1 {
-		f.name += fmt.Sprintf(", worst of %d", f.times)
+	if r, ok := rows[f.name+worstOf(f.times)]; ok {
+		return r, true
 	}
 	r, ok := rows[f.name]
 	return r, ok

@@ -127,6 +127,9 @@ var resourceFaults = []fault{
 		inject: func(ctx context.Context, s *scene) error {
 			return s.unread(ctx, 200, "unix", s.nodes[0].api().Socket, "/v1/status")
 		},
+		said: func(ctx context.Context, s *scene) error {
+			return s.nodes[0].logs(ctx, `"level":"WARN".*too many open files`)
+		},
 	},
 }
 

@@ -6,6 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -39,6 +42,55 @@ var tableFaults = []fault{
 		},
 	},
 	{
+		name: "table/interface-renamed", what: "the master's interface is renamed, and named as before after 5 s",
+		limits: limits{lost: unbounded, gap: detected, shared: yields, takeovers: 2, resets: unbounded},
+		inject: func(ctx context.Context, s *scene) error {
+			rename := func(from, to string) error {
+				return errors.Join(s.ip(ctx, 0, "link", "set", from, "down"), s.ip(ctx, 0, "link", "set", from, "name", to), s.ip(ctx, 0, "link", "set", to, "up"))
+			}
+			return errors.Join(rename("eth0", "other"), s.becomes(ctx, 1), pause(ctx, time.Second), rename("other", "eth0"), s.becomes(ctx, 0))
+		},
+	},
+	{
+		name: "table/mac-changed", what: "the master's interface gets another MAC address while it is up", ours: true,
+		note:   "a client knows the old one until the addresses are announced again",
+		limits: limits{lost: unbounded, gap: 3 * time.Second},
+		inject: func(ctx context.Context, s *scene) error {
+			return errors.Join(s.ip(ctx, 0, "link", "set", "eth0", "address", "02:68:66:00:aa:01"), s.reached(ctx), pause(ctx, 2*time.Second))
+		},
+	},
+	{
+		name: "table/mtu-changed", what: "the master's interface gets another MTU",
+		inject: func(ctx context.Context, s *scene) error {
+			return errors.Join(s.ip(ctx, 0, "link", "set", "eth0", "mtu", "1400"), pause(ctx, s.masterDown()))
+		},
+	},
+	{
+		name: "table/address-flood", what: "5,000 addresses are added to the master's host and deleted again, so that netlink overruns", short: true,
+		limits: limits{lost: 2},
+		inject: func(ctx context.Context, s *scene) error {
+			var batch strings.Builder
+			for _, do := range []string{"add", "del"} {
+				for i := range 5000 {
+					fmt.Fprintf(&batch, "addr %s 10.77.%d.%d/32 dev lo\n", do, i/250, i%250+1)
+				}
+			}
+			file := filepath.Join(s.run, "addresses")
+			if err := os.WriteFile(file, []byte(batch.String()), 0o644); err != nil {
+				return err
+			}
+			from := time.Now()
+			if err := s.ip(ctx, 0, "-batch", file); err != nil {
+				return err
+			}
+			if err := errors.Join(s.ip(ctx, 0, "addr", "del", sceneAddress.String()+"/32", "dev", "eth0"), pause(ctx, 3*time.Second)); err != nil {
+				return err
+			}
+			s.bound(within("longest silence of the master", s.silence(s.nodes[0], from), s.interval*3/2))
+			return nil
+		},
+	},
+	{
 		name: "table/flushed", what: "someone flushes the master's table of IPVS", needs: needIPVS,
 		limits: limits{lost: unbounded, gap: 6500 * time.Millisecond, resets: unbounded},
 		inject: func(ctx context.Context, s *scene) error { return s.ipvsadm(ctx, 0, "-C") },
@@ -62,6 +114,25 @@ var tableFaults = []fault{
 				err = fmt.Errorf("lb1 tells of %v foreign services, not of 100", n)
 			}
 			return err
+		},
+	},
+	{
+		name: "table/service-deleted", what: "someone deletes the service from the master's table, and then changes a weight", needs: needIPVS,
+		limits: limits{lost: unbounded, gap: 6500 * time.Millisecond, resets: unbounded},
+		inject: func(ctx context.Context, s *scene) error {
+			service := sceneAddress.String() + ":80"
+			return errors.Join(s.ipvsadm(ctx, 0, "-D", "-t", service), s.settle(ctx, 0),
+				s.ipvsadm(ctx, 0, "-e", "-t", service, "-r", sceneServers[0].String(), "-g", "-w", "0"))
+		},
+		said: func(ctx context.Context, s *scene) error {
+			return s.nodes[0].tells(ctx, "holdfast_ipvs_drift_total", "")
+		},
+	},
+	{
+		name: "table/module-reloaded", what: "the module ip_vs is unloaded under both directors, and loaded again", needs: needIPVS | needMachine, ours: true,
+		limits: limits{lost: unbounded, gap: 10 * time.Second, takeovers: 2, shared: yields, resets: unbounded},
+		inject: func(ctx context.Context, s *scene) error {
+			return errors.Join(s.tool(ctx, 0, "sh", "-c", "rmmod ip_vs_rr; rmmod ip_vs"), pause(ctx, 2*time.Second), s.tool(ctx, 0, "modprobe", "ip_vs"))
 		},
 	},
 }

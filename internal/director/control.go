@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -85,7 +86,7 @@ func serveControl(ctx context.Context, d *Director, c *control) {
 	listening, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { d.history.end(endPatience); cancel() })()
-	serve(listening, c.listener, controlHandler(d))
+	serve(listening, c.listener, controlHandler(d), d.log)
 }
 
 // controlHandler answers the requests of Client.
@@ -150,10 +151,11 @@ func (o order) timeout() *time.Duration {
 }
 
 // serve runs an HTTP server that no client can hold up, until ctx ends.
-func serve(ctx context.Context, l net.Listener, h http.Handler) {
+func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) {
 	s := &http.Server{
 		Handler: h, ReadTimeout: controlTimeout, WriteTimeout: controlTimeout, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ConnContext: withCredentials,
+		ErrorLog:    slog.NewLogLogger(log.Handler(), slog.LevelWarn), // which never waits, as standard error may
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()

@@ -174,7 +174,14 @@ func (h *Host) Addresses(ifname string) ([]netip.Prefix, error) {
 // Holds reports whether any link of the host has the address.
 func (h *Host) Holds(addr netip.Addr) (bool, error) {
 	addrs, err := h.nl.AddrList(nil, netlink.FAMILY_ALL)
-	if err != nil {
+	// While others change addresses in numbers, a list is not of one moment.
+	for range 10 {
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+		addrs, err = h.nl.AddrList(nil, netlink.FAMILY_ALL)
+	}
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
 		return false, fmt.Errorf("list addresses of %s: %w", h.Name, err)
 	}
 	for _, a := range addrs {
