@@ -250,7 +250,9 @@ func (m *Machine) ripen(now time.Time) {
 func (m *Machine) receiveBackup(now time.Time, from netip.Addr, a Advert) []Action {
 	var acts []Action
 	if a.Priority == 0 {
-		if !m.resuming && !m.ripe {
+		// Said again, it does not begin the skew time anew: who is held up between the two would never take over.
+		again := m.expiry.why == gaveUp && m.expiry.from == from
+		if !m.resuming && !m.ripe && !again {
 			m.waitForMaster(now, m.skew())
 			m.expiry = cause{why: gaveUp, from: from}
 		}

@@ -309,3 +309,23 @@ func TestSteppedDownInstanceResumes(t *testing.T) {
 		<-ended
 	})
 }
+
+// A backup that was held up hears priority 0 twice, before its timer is looked at: it takes over nevertheless.
+func TestPriorityZeroAgainDoesNotDelayTheTakeover(t *testing.T) {
+	m := NewMachine(params(100))
+	m.Start(at(0), 0, false)
+	m.Receive(at(0), higher, heard(200, time.Second))
+	m.Receive(at(100*ms), higher, heard(0, time.Second))
+	is(t, m, Backup, false, 709375*time.Microsecond) // the skew time of priority 100
+	m.Receive(at(1100*ms), higher, heard(0, time.Second))
+	wants(t, m.Tick(at(1100*ms)), send(100), hold)
+	// Another one that leaves later is another matter.
+	m = NewMachine(params(100))
+	m.Start(at(0), 0, false)
+	m.Receive(at(0), higher, heard(200, time.Second))
+	m.Receive(at(100*ms), higher, heard(0, time.Second))
+	m.Receive(at(200*ms), higher, heard(200, time.Second))
+	is(t, m, Backup, false, 200*ms+3609375*time.Microsecond)
+	m.Receive(at(300*ms), higher, heard(0, time.Second))
+	is(t, m, Backup, false, 909375*time.Microsecond)
+}
