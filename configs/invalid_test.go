@@ -160,6 +160,9 @@ func doubling(levels int) string {
 }
 
 func TestLoadBounds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	tests := []struct{ name, src string }{
 		{"brackets", "a = " + strings.Repeat("[", 50_000)},
 		{"braces", strings.Repeat("a {", 50_000)},

@@ -74,6 +74,9 @@ func TestDoctorPair(t *testing.T) {
 
 // TestDoctorSplit: where one director hears nothing and both are master, each of the two tells its side of it.
 func TestDoctorSplit(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	netlab.RequireTool(t, "iptables")
 	t.Parallel()
 	_, _, pair := startPair(t, "")

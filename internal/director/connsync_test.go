@@ -233,6 +233,9 @@ func TestSyncWarmsUpAfterFault(t *testing.T) {
 // With the module ip_vs go its parameters, and when it is loaded again they are set again: that they have the kernel's values
 // then is nobody's doing.
 func TestSysctlsOfAModuleThatIsLoadedAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newSite(t)
 	s.sysctls = t.TempDir()
 	file := filepath.Join(s.sysctls, "net/ipv4/vs/expire_nodest_conn")

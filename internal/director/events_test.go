@@ -180,6 +180,9 @@ func TestFollowerOutlivesADirector(t *testing.T) {
 }
 
 func TestFollowerThatDoesNotReadIsDropped(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	defer func(d time.Duration) { followerPatience = d }(followerPatience)
 	followerPatience = 3 * time.Second
 	s := newSite(t)

@@ -65,6 +65,9 @@ func next(t *testing.T, messages <-chan string, text string) (list []string) {
 }
 
 func TestManagerIsTold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := newSite(t)
 	messages := s.managed(0)
 	_, stop := s.run()

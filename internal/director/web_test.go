@@ -193,6 +193,9 @@ func TestWebBasicAuth(t *testing.T) {
 
 // TestWebSlowClient: a connection that sends nothing is closed.
 func TestWebSlowClient(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	p := newPage(t, configs.HTTP{Listen: "127.0.0.1:0"})
 	c, err := net.Dial("tcp", p.current.Addr().String())
 	if err != nil {

@@ -118,6 +118,9 @@ var ignore = []cmp.Option{cmp.Comparer(func(a, b netip.Addr) bool { return a == 
 
 // From any set of uses to any other and back to nothing, at random.
 func TestWalk(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	all := []Use{
 		dr, dr6, nat, nat6, ipip, tunnelUse(vip6, rip6, ipvs.GUE, 5555, 0), tunnelUse(vip, rip, ipvs.GRE, 0, ipvs.FullChecksum),
 		tunnelUse(vip, rip6, ipvs.GUE, 6666, 0), {Forward: ipvs.DR, Address: netip.MustParseAddr("10.0.0.101")},
