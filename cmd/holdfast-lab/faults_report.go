@@ -29,7 +29,7 @@ func writeFaultsDocument(out io.Writer, dir string) error {
 		}
 		ours, theirs := faultCell(rows["holdfast"], f, true), faultCell(rows["keepalived"], f, false)
 		if f.ours {
-			theirs = "has nothing like it"
+			theirs = "not compared"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", f.name, what, ours, theirs, faultBounds(rows["holdfast"], f))
 	}

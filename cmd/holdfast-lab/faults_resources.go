@@ -33,7 +33,7 @@ var resourceFaults = []fault{
 		inject:  outOfMemory,
 	},
 	{
-		name: "resources/disk-full", what: "the disk of the state file is full, while roles change and after a restart", ours: true,
+		name: "resources/disk-full", what: "the disk of the state file is full, while roles change", ours: true,
 		options: options{wrap: ownStateDir},
 		limits:  limits{lost: 4, shared: yields, takeovers: 2, resets: unbounded},
 		inject: func(ctx context.Context, s *scene) error {

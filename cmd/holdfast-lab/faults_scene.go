@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"slices"
@@ -172,6 +173,11 @@ func (s *scene) close() error {
 	errs = append(errs, s.lab.Close(), os.RemoveAll(s.run))
 	for _, n := range s.nodes {
 		n.wait()
+	}
+	if len(s.nodes) > 0 {
+		if err := os.Remove(s.nodes[0].cgroup()); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
 	}
 	return errors.Join(errs...)
 }

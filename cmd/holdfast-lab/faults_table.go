@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/holdfast-lb/holdfast/ipvs"
 )
 
 // tableFaults happen to what the director has put into the kernel: addresses, interfaces, the table of IPVS.
@@ -129,10 +131,24 @@ var tableFaults = []fault{
 		},
 	},
 	{
+		name: "table/sync-stopped", what: "someone stops both halves of connection sync", needs: needIPVS, ours: true,
+		options: options{with: func(*node) extra {
+			return extra{top: "connection_sync {\n  interface = \"eth0\"\n  id = 51\n}\n"}
+		}},
+		inject: func(ctx context.Context, s *scene) error {
+			return errors.Join(s.ipvsadm(ctx, 0, "--stop-daemon", "master"), s.ipvsadm(ctx, 1, "--stop-daemon", "backup"),
+				s.nodes[0].syncs(ctx), s.nodes[1].syncs(ctx))
+		},
+	},
+	{
 		name: "table/module-reloaded", what: "the module ip_vs is unloaded under both directors, and loaded again", needs: needIPVS | needMachine, ours: true,
 		limits: limits{lost: unbounded, gap: 10 * time.Second, takeovers: 2, shared: yields, resets: unbounded},
 		inject: func(ctx context.Context, s *scene) error {
-			return errors.Join(s.tool(ctx, 0, "sh", "-c", "rmmod ip_vs_rr; rmmod ip_vs"), pause(ctx, 2*time.Second), s.tool(ctx, 0, "modprobe", "ip_vs"))
+			// What is in use cannot be unloaded, and the directors soon put back what somebody has flushed.
+			unload := func() error {
+				return errors.Join(s.ipvsadm(ctx, 0, "-C"), s.ipvsadm(ctx, 1, "-C"), s.tool(ctx, 0, "rmmod", "ip_vs_rr", "ip_vs"))
+			}
+			return errors.Join(poll(ctx, 10*time.Second, unload), pause(ctx, 2*time.Second), s.tool(ctx, 0, "modprobe", "ip_vs"))
 		},
 	},
 }
@@ -151,4 +167,20 @@ func (s *scene) tool(ctx context.Context, i int, name string, args ...string) er
 		return fmt.Errorf("%s %v on %s: %w: %s", name, args, s.nodes[i].name, err, out)
 	}
 	return nil
+}
+
+// syncs waits until the kernel runs a half of connection sync on the director.
+func (n *node) syncs(ctx context.Context) error {
+	return poll(ctx, 20*time.Second, func() error {
+		table, err := ipvs.OpenKernel(ctx, n.host.Path())
+		if err != nil {
+			return err
+		}
+		defer func() { _ = table.Close() }()
+		running, err := table.SyncDaemons(ctx)
+		if err == nil && len(running) == 0 {
+			err = fmt.Errorf("no connection sync on %s", n.name)
+		}
+		return err
+	})
 }
