@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 GO ?= go
-FUZZTIME ?= 5s
+FUZZTIME ?= 2s
 
 # Packages with tests that the kernel here may not be able to run: those tests
 # skip themselves below and run in the lab's VM (deploy/lab/README.md).
