@@ -47,7 +47,7 @@ test-host:
 test-kernel:
 	REQUIRE_KERNEL=1 deploy/lab/test -race ./ipvs
 	REQUIRE_KERNEL=1 deploy/lab/test -race -test.run '^($(PARTLY_TESTS))$$' $(filter $(PARTLY),$(KERNEL_PACKAGES))
-	CGO_ENABLED=0 REQUIRE_KERNEL=1 deploy/lab/test -test.skip '^TestInterop$$' $(filter-out ./ipvs $(PARTLY),$(KERNEL_PACKAGES))
+	CGO_ENABLED=0 REQUIRE_KERNEL=1 deploy/lab/test -test.skip '^Test(Interop|Faults)$$' $(filter-out ./ipvs $(PARTLY),$(KERNEL_PACKAGES))
 
 test-fuzz:
 	@grep -roE '^func Fuzz\w+' --include='*_test.go' . | sed 's|/[^/]*:func | |' | while read -r package name; do \

@@ -4,12 +4,14 @@ package director
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/holdfast-lb/holdfast/checker"
 	"github.com/holdfast-lb/holdfast/configs"
 	"github.com/holdfast-lb/holdfast/ipvs"
+	"github.com/holdfast-lb/holdfast/vrrp"
 )
 
 // adopt begins with what is there: the addresses, services and servers that the last run has left.
@@ -25,7 +27,7 @@ func (d *Director) adopt(ctx context.Context) {
 	d.orders = uint64(len(d.last.StepDowns))
 	d.pruneStepDowns()
 	for _, vr := range d.cfg.VirtualRouters { // first: reading the table may take a while
-		resumes := d.last.master(vr)
+		resumes := d.last.master(vr) || d.forgot && d.leased(vr)
 		if resumes {
 			d.resuming[vr.Name] = true
 		}
@@ -194,4 +196,10 @@ func checks(cfg *configs.Config, decided decisions) []checker.Check {
 		}
 	}
 	return all
+}
+
+// leased reports whether the addresses of a virtual router are here and end by themselves, as only a master leaves them.
+func (d *Director) leased(vr vrrp.Config) bool {
+	left := d.o.Host.Lease(vr.All())
+	return left > 0 && left < math.MaxInt64
 }

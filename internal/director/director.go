@@ -80,6 +80,7 @@ type Director struct {
 	reloadErr error
 	started   time.Time
 	last      State // of the run before
+	forgot    bool  // there was a run before, but last does not tell of it
 	routers   map[string]*router
 	leaving   []*router // stopped, and perhaps still handing over
 	roles     map[string]vrrp.State
@@ -188,6 +189,7 @@ func (d *Director) Run(outer context.Context) error {
 	d.warnOthers(d.cfg)
 	if d.last, err = ReadState(d.cfg.Director.StateDir); err != nil {
 		d.log.Warn("state of the last run not used", "err", err)
+		d.forgot = true
 	}
 	control, err := listenControl(d.cfg.Director.ControlSocket, d.cfg.Director.ControlGroup)
 	if err != nil {

@@ -256,6 +256,27 @@ func TestKilledMasterResumes(t *testing.T) {
 	}
 }
 
+// What a state file that cannot be read does not tell is told by the addresses, which end by themselves.
+func TestKilledMasterResumesWithoutItsState(t *testing.T) {
+	s := newSite(t)
+	s.adverts = "500ms" // so that a busy machine does not look like a stall
+	s.write(1)
+	cfg, _ := configs.Load(s.path)
+	for _, err := range []error{os.MkdirAll(cfg.Director.StateDir, 0o755), os.WriteFile(filepath.Join(cfg.Director.StateDir, stateName), []byte(`{"ver`), 0o600)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.host.held[addresses("127.0.0.100/32")[0]] = true
+	s.run()
+	s.routerIs("web", "master")
+	s.host.mu.Lock()
+	defer s.host.mu.Unlock()
+	if len(s.host.did) > 0 {
+		t.Errorf("addresses were touched: %v", s.host.did)
+	}
+}
+
 // A router that resumes is backup until it has heard nobody for an interval. If the director is killed again meanwhile, it
 // still was master; if it has let go of the addresses, it was not.
 func TestKilledWhileItResumes(t *testing.T) {
