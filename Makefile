@@ -69,7 +69,7 @@ faults: build
 	deploy/lab/vm --prepare
 	mkdir -p bin/faults
 	for peer in holdfast keepalived; do \
-		bin/holdfast-lab faults --peer $$peer --parallel 3 --json >bin/faults/$$peer-here.json; \
+		bin/holdfast-lab faults --peer $$peer --parallel 2 --json >bin/faults/$$peer-here.json; \
 		deploy/lab/vm -t 7200 bin/holdfast-lab faults --peer $$peer --special --machine --json >bin/faults/$$peer-machine.json; \
 	done
 	bin/holdfast-lab faults --document bin/faults >bin/faults.md

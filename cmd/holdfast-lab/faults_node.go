@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -196,6 +197,7 @@ var anyKeepalivedState = regexp.MustCompile(`\(web\) Entering (\w+) STATE`)
 func (n *node) role(ctx context.Context) (string, error) {
 	if !n.scene.holdfast() {
 		text, err := os.ReadFile(n.logFile())
+		text = text[bytes.LastIndex(text, []byte("Starting Keepalived"))+1:] // what it was before it was stopped does not count
 		all := anyKeepalivedState.FindAllSubmatch(text, -1)
 		if err != nil || len(all) == 0 {
 			return "init", err

@@ -44,7 +44,7 @@ second, a client with a new connection every 10 ms (given up after 200 ms) and 2
 needs IPVS the directors balance three servers by DR; elsewhere they answer themselves, so that a fail-over ends held
 connections. After each one exactly one director may be master, every table must be as it should be, and the directors must
 have no more open files, goroutines and memory than before. keepalived is Debian's, with the same priorities and intervals.
-Figures are of one run, or the worst of as many as the row says.
+Figures are of one run, or the worst of five where the scenario is about times; those of keepalived are of one run.
 `
 
 var groupIntro = map[string]string{
@@ -84,6 +84,9 @@ func faultCell(rows map[string]row, f fault, judged bool) string {
 	}
 	if r.Failure != "" {
 		text += ". " + r.Failure
+	}
+	if !r.OK && r.busy() {
+		text += fmt.Sprintf(" (this machine was busy: the client itself was held up for %s)", seconds(r.Late))
 	}
 	if judged && !r.OK {
 		text = "**missed**: " + text
