@@ -12,7 +12,7 @@ PARTLY = ./checker ./internal/%
 PARTLY_TESTS = $(shell awk '/^func/ { sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2 } /Require(IPVS|Netem)/ && name ~ /^Test/ { print name }' \
 	$(foreach p,$(filter $(PARTLY),$(KERNEL_PACKAGES)),$(wildcard $(p)/*_test.go)) | sort -u | paste -sd'|')
 
-.PHONY: build man check test test-host test-kernel test-fuzz demo interop faults clean
+.PHONY: build man check test test-host test-kernel test-fuzz demo interop faults bench clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
@@ -74,6 +74,29 @@ faults: build
 	done
 	bin/holdfast-lab faults --document bin/faults >bin/faults.md
 	mv bin/faults.md docs/faults.md
+
+# Needs root, and hours of a machine that does nothing else. Each piece leaves a file in bin/bench, of which the document is
+# made: single ones can be made anew, by make bench-SUBJECT, or bench-go, and bench-page.
+BENCH_ROUNDS ?= 5
+BENCH_HERE = routers addresses checks
+BENCH_KERNEL = failover-1s failover-100ms failover-10ms checks-kernel checks-kernel-5000 table table-40000
+
+bench: $(addprefix bench-,$(BENCH_HERE) $(BENCH_KERNEL)) bench-go bench-page
+
+$(addprefix bench-,$(BENCH_HERE) $(BENCH_KERNEL)): bench-%: build
+	deploy/lab/vm --prepare
+	mkdir -p bin/bench
+	$(if $(filter $*,$(BENCH_KERNEL)),deploy/lab/vm -t 7200) bin/holdfast-lab bench --rounds $(BENCH_ROUNDS) --run $* --json >bin/bench/$*.part
+	mv bin/bench/$*.part bin/bench/$*.json
+
+bench-go:
+	mkdir -p bin/bench
+	$(GO) test -p 1 -run '^$$' -bench '^Benchmark(Packet|Receive|Diff|Desired|Reload|Scrape|Load)$$' -benchmem \
+		./vrrp ./ipvs ./configs ./internal/director >bin/bench/go.txt
+
+bench-page: build
+	bin/holdfast-lab bench --markdown bin/bench >bin/benchmarks.md
+	mv bin/benchmarks.md docs/benchmarks.md
 
 clean:
 	rm -rf bin

@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -48,15 +47,15 @@ func (f fleet) server(k, i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 128, byte(n / 250), byte(1 + n%250)}), firstPort+uint16(k%fleetPorts))
 }
 
-// each calls f for all real servers; the last one has another weight after a reload.
-func (f fleet) each(k int, do func(server netip.AddrPort, last bool)) {
+// each calls f for all real servers of a service, with their weights.
+func (f fleet) each(k int, c change, do func(server netip.AddrPort, weight int)) {
 	for i := range min(perService, f.servers-k*perService) {
-		do(f.server(k, i), k*perService+i == f.servers-1)
+		do(f.server(k, i), c.of(k*perService+i, f.servers))
 	}
 }
 
 // Both go down by the second failure, a second after the first at most, and come up by the first pass.
-func holdfastFleet(dir string, f fleet, weight int) string {
+func holdfastFleet(dir string, f fleet, c change) string {
 	var b strings.Builder
 	b.WriteString(holdfastConfig(dir, nil, 0, 0))
 	for k := range f.services() {
@@ -72,15 +71,15 @@ func holdfastFleet(dir string, f fleet, weight int) string {
     fall           = 2
   }
 `, k, f.service(k), f.interval)
-		f.each(k, func(server netip.AddrPort, last bool) {
-			fmt.Fprintf(&b, "  real_server %q {\n    address = %q\n    weight = %d\n  }\n", server.Addr(), server.Addr(), fleetWeight(last, weight))
+		f.each(k, c, func(server netip.AddrPort, weight int) {
+			fmt.Fprintf(&b, "  real_server %q {\n    address = %q\n    weight = %d\n  }\n", server.Addr(), server.Addr(), weight)
 		})
 		b.WriteString("}\n")
 	}
 	return b.String()
 }
 
-func keepalivedFleet(_ string, f fleet, weight int) string {
+func keepalivedFleet(_ string, f fleet, c change) string {
 	var b strings.Builder
 	for k := range f.services() {
 		s := f.service(k)
@@ -90,7 +89,7 @@ func keepalivedFleet(_ string, f fleet, weight int) string {
   lb_kind DR
   protocol TCP
 `, s.Addr(), s.Port(), int(f.interval.Seconds()))
-		f.each(k, func(server netip.AddrPort, last bool) {
+		f.each(k, c, func(server netip.AddrPort, weight int) {
 			fmt.Fprintf(&b, `  real_server %s %d {
     weight %d
     TCP_CHECK {
@@ -99,18 +98,11 @@ func keepalivedFleet(_ string, f fleet, weight int) string {
       delay_before_retry 1
     }
   }
-`, server.Addr(), server.Port(), fleetWeight(last, weight))
+`, server.Addr(), server.Port(), weight)
 		})
 		b.WriteString("}\n")
 	}
 	return b.String()
-}
-
-func fleetWeight(last bool, weight int) int {
-	if last {
-		return weight
-	}
-	return 1
 }
 
 // fleetServers are all real servers of a fleet: they accept, and close.
@@ -175,7 +167,7 @@ func (b *bench) checksNative(ctx context.Context, f fleet) ([]figure, error) {
 		return nil, err
 	}
 	defer servers.down()
-	if err := b.master.launch(ctx, b.contender, b.fleet(b.master.dir, f, 1), b.contender.args(b.master.dir, true)); err != nil {
+	if err := b.master.launch(ctx, b.contender, b.fleet(b.master.dir, f, change{}), b.contender.args(b.master.dir, true)); err != nil {
 		return nil, err
 	}
 	began := time.Now()
@@ -263,25 +255,17 @@ func (b *bench) checksKernel(ctx context.Context, f fleet) (figures []figure, er
 		return nil, err
 	}
 	defer servers.down()
-	measure := func(name string, want func(table []byte) bool) error {
-		began := time.Now()
-		err := until(ctx, 2*time.Minute, func() (bool, error) {
-			table, err := b.master.table()
-			return err == nil && want(table), err
-		})
-		figures = append(figures, figure{name, "s", time.Since(began).Seconds()})
-		if err != nil {
-			return fmt.Errorf("%s: %w: the log ends with\n%s", name, err, lastLines(filepath.Join(b.master.dir, "log"), 5))
-		}
-		return nil
+	measure := func(name string, do func() error, want func(table []byte) bool) error {
+		took, err := b.follows(ctx, name, do, want)
+		figures = append(figures, figure{name, "s", took.Seconds()})
+		return err
 	}
 	holds := func(n int) func([]byte) bool {
 		return func(table []byte) bool { return destinations(table) == n }
 	}
-	if err := b.master.launch(ctx, b.contender, b.fleet(b.master.dir, f, 1), b.contender.args(b.master.dir, true)); err != nil {
-		return nil, err
-	}
-	if err := measure("start to full table", holds(f.servers)); err != nil {
+	if err := measure("start to full table", func() error {
+		return b.master.launch(ctx, b.contender, b.fleet(b.master.dir, f, change{}), b.contender.args(b.master.dir, true))
+	}, holds(f.servers)); err != nil {
 		return nil, err
 	}
 	if err := pause(ctx, max(b.settle, 2*f.interval)); err != nil {
@@ -292,33 +276,27 @@ func (b *bench) checksKernel(ctx context.Context, f fleet) (figures []figure, er
 		return nil, err
 	}
 	figures = append(figures, quiet[:4]...)
-
-	if err := os.WriteFile(filepath.Join(b.master.dir, "config"), []byte(b.fleet(b.master.dir, f, 7)), 0o644); err != nil {
-		return nil, err
+	for _, r := range reloads(f.servers) {
+		if err := measure(r.name, func() error { return b.master.reload(b.fleet(b.master.dir, f, r.change)) }, r.done); err != nil {
+			return nil, err
+		}
+		if err := pause(ctx, max(b.settle, 2*f.interval)); err != nil {
+			return nil, err
+		}
 	}
-	if err := b.master.process.Signal(syscall.SIGHUP); err != nil {
-		return nil, err
-	}
-	k := f.services() - 1
-	last := tableLine(f.server(k, f.servers-k*perService-1), 7)
-	if err := measure("reload with one weight changed", func(t []byte) bool { return strings.Contains(squeeze(t), last) }); err != nil {
-		return nil, err
-	}
-	if err := pause(ctx, max(b.settle, 2*f.interval)); err != nil {
-		return nil, err
-	}
-	servers.down()
-	if err := measure("all dead to empty table", holds(0)); err != nil {
+	if err := measure(allDead, func() error { servers.down(); return nil }, holds(0)); err != nil {
 		return nil, err
 	}
 	if err := pause(ctx, 2*f.interval); err != nil {
 		return nil, err
 	}
-	if err := servers.up(); err != nil {
-		return nil, err
-	}
-	return figures, measure("all back to full table", holds(f.servers))
+	return figures, measure(allBack, servers.up, holds(f.servers))
 }
+
+const (
+	allDead = "all dead to empty table"
+	allBack = "all back to full table"
+)
 
 // until asks each 50 ms, for asking for a large table has its price.
 func until(ctx context.Context, timeout time.Duration, done func() (bool, error)) error {
@@ -350,14 +328,6 @@ func (h *benchHost) table() (text []byte, err error) {
 
 // destinations counts the real servers of a table: each has an arrow, and so has the head.
 func destinations(table []byte) int { return max(0, bytes.Count(table, []byte("->"))-1) }
-
-// tableLine is how a table shows a real server, with one space between columns.
-func tableLine(server netip.AddrPort, weight int) string {
-	a := server.Addr().As4()
-	return fmt.Sprintf("-> %02X%02X%02X%02X:%04X Route %d ", a[0], a[1], a[2], a[3], server.Port(), weight)
-}
-
-func squeeze(table []byte) string { return strings.Join(strings.Fields(string(table)), " ") }
 
 // connects is how many TCP connections the host has begun.
 func (h *benchHost) connects() (n int, err error) {

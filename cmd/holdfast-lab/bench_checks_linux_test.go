@@ -15,19 +15,26 @@ import (
 // TestBenchChecks measures a small fleet, and takes what it finds for what it is.
 func TestBenchChecks(t *testing.T) {
 	netlab.Require(t)
-	benchChecks(t, contenders("")[:1], func(ctx context.Context, b *bench) ([]figure, error) {
+	benchChecks(t, "checks", contenders("")[:1], func(ctx context.Context, b *bench) ([]figure, error) {
 		return b.checksNative(ctx, fleet{120, time.Second})
 	})
 }
 
 func TestBenchChecksKernel(t *testing.T) {
 	netlab.RequireIPVS(t)
-	benchChecks(t, contenders(""), func(ctx context.Context, b *bench) ([]figure, error) {
+	benchChecks(t, "checks-kernel", contenders(""), func(ctx context.Context, b *bench) ([]figure, error) {
 		return b.checksKernel(ctx, fleet{120, time.Second})
 	})
 }
 
-func benchChecks(t *testing.T, all []contender, measure func(context.Context, *bench) ([]figure, error)) {
+func TestBenchTable(t *testing.T) {
+	netlab.RequireIPVS(t)
+	benchChecks(t, "table", contenders(""), func(ctx context.Context, b *bench) ([]figure, error) {
+		return b.table(ctx, grid{5, 40})
+	})
+}
+
+func benchChecks(t *testing.T, subject string, all []contender, measure func(context.Context, *bench) ([]figure, error)) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -38,14 +45,15 @@ func benchChecks(t *testing.T, all []contender, measure func(context.Context, *b
 		c := contenders(self)[i]
 		t.Run(c.name, func(t *testing.T) {
 			b := &bench{contender: c, settle: 200 * time.Millisecond, watch: 2 * time.Second}
-			figures, err := b.run(t.Context(), measure)
+			figures, err := onHosts(measure)(t.Context(), b)
 			if err != nil {
 				t.Fatal(err)
 			}
+			aimsAreOf(t, subject, figures)
 			for _, f := range figures {
-				t.Logf("%s: %s", f.name, show(f.value, f.unit))
-				if f.value < 0 || math.IsNaN(f.value) {
-					t.Errorf("%s: %v", f.name, f.value)
+				t.Logf("%s: %s", f.Name, show(f.Value, f.Unit))
+				if f.Value < 0 || math.IsNaN(f.Value) {
+					t.Errorf("%s: %v", f.Name, f.Value)
 				}
 			}
 		})

@@ -20,11 +20,13 @@ import (
 
 // A contender is a program that a benchmark runs as director.
 type contender struct {
-	name   string
-	config func(dir string, routers []benchRouter, priority int, interval time.Duration) string
-	fleet  func(dir string, f fleet, weight int) string // the configuration of checks instead
-	grid   func(dir string, g grid, weight int) string  // the configuration of a table without checks
-	args   func(dir string, checks bool) []string
+	name    string
+	binary  string   // holdfast, whichever this one is
+	version []string // the command that says it
+	config  func(dir string, routers []benchRouter, priority int, interval time.Duration) string
+	fleet   func(dir string, f fleet, c change) string // the configuration of checks instead
+	grid    func(dir string, g grid, c change) string  // the configuration of a table without checks
+	args    func(dir string, checks bool) []string
 }
 
 // A benchRouter is a virtual router, in whatever language it is configured.
@@ -41,10 +43,10 @@ func (r benchRouter) all() []netip.Addr {
 // contenders are holdfast and keepalived, with the same work and their defaults for all else.
 func contenders(holdfast string) []contender {
 	return []contender{
-		{"holdfast", holdfastConfig, holdfastFleet, holdfastGrid, func(dir string, _ bool) []string {
+		{"holdfast", holdfast, []string{holdfast, "version"}, holdfastConfig, holdfastFleet, holdfastGrid, func(dir string, _ bool) []string {
 			return []string{holdfast, "run", "-c", filepath.Join(dir, "config")}
 		}},
-		{"keepalived", keepalivedConfig, keepalivedFleet, keepalivedGrid, func(dir string, checks bool) []string {
+		{"keepalived", holdfast, []string{"keepalived", "--version"}, keepalivedConfig, keepalivedFleet, keepalivedGrid, func(dir string, checks bool) []string {
 			only := "-P"
 			if checks {
 				only = "-C"

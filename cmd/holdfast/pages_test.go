@@ -184,7 +184,7 @@ func TestComparisonPage(t *testing.T) {
 	for line := range strings.Lines(figures) {
 		if strings.HasPrefix(line, "| ") && !strings.Contains(line, "| ratio |") {
 			measured++
-			if !strings.Contains(string(all["docs/benchmarks.md"]), line) {
+			if !strings.Contains(string(all["docs/benchmarks.md"]), strings.TrimSpace(line)) { // which has more columns
 				t.Errorf("docs/benchmarks.md does not have %q", line)
 			}
 		}
