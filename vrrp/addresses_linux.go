@@ -128,6 +128,10 @@ func (n *Network) Hold(addresses []Address, lease time.Duration) error {
 	for i, err := range n.apply(batch) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("add address %v: %w", batch[i].address, err))
+		} else if c := batch[i]; c.is == installed {
+			n.mu.Lock()
+			n.places[c.address] = c.index
+			n.mu.Unlock()
 		}
 	}
 	return errors.Join(errs...)
@@ -178,11 +182,7 @@ func (n *Network) Release(addresses []Address) error {
 	var batch []change
 	for _, a := range addresses {
 		n.setVirtual(a, false)
-		n.mu.Lock()
-		index := n.links[a.Device].index
-		is := n.addresses[index][a.Prefix]
-		n.mu.Unlock()
-		if is != absent {
+		for _, index := range n.on(a) {
 			batch = append(batch, change{a, index, absent, addressMessage(unix.RTM_DELADDR, index, a.Prefix, 0, 0)})
 		}
 	}
@@ -200,6 +200,22 @@ func (n *Network) Release(addresses []Address) error {
 	}
 	errs = append(errs, n.restVMACs(addresses))
 	return errors.Join(errs...)
+}
+
+// on returns the links that have an address: its device, and the link that Hold has put it on, which may have been renamed
+// since.
+func (n *Network) on(a Address) (indices []int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	device := n.links[a.Device].index
+	if n.addresses[device][a.Prefix] != absent {
+		indices = append(indices, device)
+	}
+	if place := n.places[a]; place != device && n.addresses[place][a.Prefix] != absent {
+		indices = append(indices, place)
+	}
+	delete(n.places, a)
+	return indices
 }
 
 // setVirtual notes that an address is no router's own, or may be again.

@@ -188,6 +188,24 @@ func TestSecondaryAddressesSurvive(t *testing.T) {
 	}
 }
 
+// An address is released also from a link that has been renamed since, of which the device's name says nothing any more.
+func TestReleaseFromARenamedLink(t *testing.T) {
+	_, port, n := oneHost(t)
+	a := vip(100)
+	must(t, n.Hold([]Address{a}, 0))
+	ip(t, port.Host, "link set eth0 down")
+	ip(t, port.Host, "link set eth0 name lan0")
+	poll(t, 10*time.Second, "the new name is known", func() bool {
+		_, err := n.Link("eth0")
+		return err != nil && strings.Contains(err.Error(), "not exist")
+	})
+	must(t, n.Release([]Address{a}))
+	if holds(t, port.Host, a.Prefix.Addr()) {
+		t.Error("still there")
+	}
+	must(t, n.Release([]Address{a}))
+}
+
 // 255 addresses and 245 excluded ones, as one router may have: the time until the last is announced is logged.
 func TestManyAddresses(t *testing.T) {
 	_, port, n := oneHost(t)

@@ -36,6 +36,7 @@ type Network struct {
 	changes   map[string]uint64                 // see Changes
 	addresses map[int]map[netip.Prefix]presence // by the index of their link
 	virtual   map[netip.Addr]bool               // installed by Hold
+	places    map[Address]int                   // indices of the links that Hold has put them on
 	vmacs     map[string]Config                 // by device: made by Prepare
 	routes    map[Route]bool                    // installed by HoldRoutes
 	pace      pace
@@ -78,7 +79,7 @@ func OpenNetwork(log *slog.Logger) (*Network, error) {
 	n := &Network{
 		log: log, handle: handle, rtnl: rtnl, buffer: netlinkBuffer,
 		settings: settings{rtnl: rtnl, ours: make(map[linkSetting]*loan)},
-		changes:  make(map[string]uint64), virtual: make(map[netip.Addr]bool), vmacs: make(map[string]Config),
+		changes:  make(map[string]uint64), virtual: make(map[netip.Addr]bool), places: make(map[Address]int), vmacs: make(map[string]Config),
 		routes: make(map[Route]bool), watchers: make(map[int]func()), announcers: make(map[string]*announcer),
 		ports: make(map[portKey]*port),
 	}

@@ -31,7 +31,7 @@ func TestInterfaceComesLaterAndIsRenamed(t *testing.T) {
 	a.becomes(Fault)
 	ip(t, h, "link set eth0 name lan0")
 	ip(t, h, "link set lan0 up")
-	poll(t, patience, "the address has ended with its lease", func() bool { return !holds(t, h, vip(100).Prefix.Addr()) })
+	poll(t, patience, "the address is gone", func() bool { return !holds(t, h, vip(100).Prefix.Addr()) })
 	ip(t, h, "link set lan0 down")
 	ip(t, h, "link set lan0 name eth0")
 	ip(t, h, "link set eth0 up")

@@ -103,10 +103,12 @@ var tableFaults = []fault{
 	{
 		name: "table/foreign-services", what: "someone adds services of their own, 100 of them", needs: needIPVS,
 		inject: func(ctx context.Context, s *scene) error {
+			var rules strings.Builder
 			for i := range 100 {
-				if err := s.ipvsadm(ctx, 0, "-A", "-t", fmt.Sprintf("10.9.0.1:%d", 1000+i), "-s", "rr"); err != nil {
-					return err
-				}
+				fmt.Fprintf(&rules, "-A -t 10.9.0.1:%d -s rr\n", 1000+i)
+			}
+			if err := s.feed(ctx, 0, rules.String(), "ipvsadm", "-R"); err != nil {
+				return err
 			}
 			return pause(ctx, 6*time.Second)
 		},
