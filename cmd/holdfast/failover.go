@@ -101,10 +101,13 @@ func (f *failover) run(ctx context.Context, back, wait bool, after time.Duration
 	}
 	var err error
 	if f.Failover, err = order(); err != nil {
-		if ctx.Err() != nil && after > 0 {
+		switch {
+		case ctx.Err() == nil:
+			return err
+		case after > 0:
 			return f.interrupted()
 		}
-		return err
+		return waitInterrupted(back)
 	}
 	f.print(failoverText(f.Failover, f.now()))
 	if wait {
@@ -113,6 +116,8 @@ func (f *failover) run(ctx context.Context, back, wait bool, after time.Duration
 	switch {
 	case err != nil && ctx.Err() != nil && after > 0:
 		return f.interrupted()
+	case err != nil && ctx.Err() != nil:
+		return waitInterrupted(back)
 	case err != nil:
 		return err
 	}
@@ -136,6 +141,14 @@ func (f *failover) interrupted() error {
 	return errors.New("failover: interrupted: the role is returned")
 }
 
+// waitInterrupted is the error of a wait that was interrupted, where that ends nothing else.
+func waitInterrupted(back bool) error {
+	if back {
+		return errors.New("failover: interrupted: the return goes on, `holdfast status` shows it")
+	}
+	return errors.New("failover: interrupted: the order goes on, `holdfast failover --return` ends it")
+}
+
 // failed is the error of those that did not hand over.
 func failed(f director.Failover) error {
 	causes := make(map[string][]string)
@@ -155,7 +168,11 @@ func failed(f director.Failover) error {
 	if len(list) == 0 {
 		return nil
 	}
-	return fmt.Errorf("failover: %s; is another director well (`holdfast status` there), and does it hear this one?", strings.Join(list, "; "))
+	text := "failover: " + strings.Join(list, "; ")
+	if slices.ContainsFunc(f.Routers, func(r director.RouterFailover) bool { return r.Result == "not_taken" }) {
+		text += "; is another director well (`holdfast status` there), and does it hear this one?"
+	}
+	return errors.New(text)
 }
 
 // wait returns when those that did what they were told have come to their end: with home the role is back, else their new
@@ -210,9 +227,19 @@ func settled(vr director.VirtualRouterStatus, _ director.RouterFailover) (bool, 
 	return at >= 0 && vr.Peers[at].LastSeen.Sub(vr.Since).Seconds() >= vr.Peers[at].IntervalSeconds/2, nil
 }
 
-// returned reports whether a virtual router is stepped down no more, and has the role back if it can have it.
+// returned reports whether a virtual router is stepped down no more, and has the role back if it can have it: much may have
+// changed since the order.
 func returned(vr director.VirtualRouterStatus, r director.RouterFailover) (bool, error) {
-	return vr.SteppedDown == nil && (vr.State == "master" || !r.Returns), nil
+	switch {
+	case vr.SteppedDown != nil:
+		return false, nil
+	case vr.State == "fault":
+		return false, fmt.Errorf("failover: %s is returned, but in fault: %s", vr.Name, vr.Reason)
+	}
+	outranked := vr.State == "backup" && slices.ContainsFunc(vr.Peers, func(p director.PeerStatus) bool {
+		return p.Address.String() == vr.Master && p.Priority >= vr.EffectivePriority
+	})
+	return vr.State == "master" || !r.Returns || outranked, nil
 }
 
 // failoverText says what became of an order.
@@ -255,7 +282,10 @@ func routerText(r director.RouterFailover) string {
 
 // laterText says until when a virtual router is stepped down, and what comes then.
 func laterText(r director.RouterFailover, now time.Time) string {
-	if r.Result == "returned" || r.Result == "not_stepped_down" || r.Result == "not_taken" {
+	if r.Result == "handed_over" && r.Failed() {
+		return r.Error + "; " + r.Outlook
+	}
+	if !r.SteppedDown {
 		return ""
 	}
 	until := "until `holdfast failover --return`"

@@ -4,12 +4,14 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -48,9 +50,12 @@ func failoverServer(t *testing.T, f director.Failover, vr director.VirtualRouter
 	return socket, got
 }
 
+// aLittleLess is what is left of 10 minutes on a machine that is busy.
+var aLittleLess = regexp.MustCompile(`9m[1-5]?[0-9]s`)
+
 func TestFailoverCommand(t *testing.T) {
 	const within = "takes over from 10.0.0.3 within 3.61s"
-	handed := director.RouterFailover{Router: "web", Result: "handed_over", Master: "10.0.0.3", Seconds: 0.41, Returns: true, Outlook: within}
+	handed := director.RouterFailover{Router: "web", Result: "handed_over", Master: "10.0.0.3", Seconds: 0.41, SteppedDown: true, Returns: true, Outlook: within}
 	timed := handed
 	timed.Until = time.Now().Add(10*time.Minute + 200*time.Millisecond)
 	grouped := handed
@@ -58,14 +63,21 @@ func TestFailoverCommand(t *testing.T) {
 	stays := handed
 	stays.Returns, stays.Outlook = false, "stays backup until 10.0.0.3 hands over: preempt is off"
 	not := director.RouterFailover{Router: "dns", Result: "not_taken", Master: "10.0.0.2", Seconds: 3.609, Error: "no peer took over", Outlook: "stays master"}
-	backup := director.RouterFailover{Router: "web", Result: "was_backup", Master: "10.0.0.3", Outlook: within}
-	fault := director.RouterFailover{Router: "web", Result: "took_no_part"}
+	again := not
+	again.SteppedDown = true
+	backup := director.RouterFailover{Router: "web", Result: "was_backup", Master: "10.0.0.3", SteppedDown: true, Outlook: within}
+	fault := director.RouterFailover{Router: "web", Result: "took_no_part", SteppedDown: true}
+	off := director.RouterFailover{Router: "web", Result: "interrupted", Master: "10.0.0.2", Error: "called off by command", Outlook: "stays master"}
+	part := director.RouterFailover{Router: "web", SyncGroup: "edge_1", Result: "handed_over", Master: "10.0.0.3", Seconds: 0.41, Error: "called back", Outlook: within}
 	returned := director.RouterFailover{Router: "web", Result: "returned", Master: "10.0.0.3", Returns: true, Outlook: within}
 	const textHanded = "web: handed over to 10.0.0.3 in 410ms\n  does not preempt until `holdfast failover --return`; then it " + within + "\n"
 	settled := director.VirtualRouterStatus{
 		Name: "web", State: "backup", Reason: "stepped down", Since: ago(10 * time.Second), Master: "10.0.0.3", SteppedDown: &director.SteppedDownStatus{},
 		Peers: []director.PeerStatus{{Address: netip.MustParseAddr("10.0.0.3"), IntervalSeconds: 1, LastSeen: ago(9 * time.Second)}},
 	}
+	outranked := settled
+	outranked.SteppedDown, outranked.EffectivePriority = nil, 80
+	outranked.Peers = []director.PeerStatus{{Address: netip.MustParseAddr("10.0.0.3"), Priority: 90}}
 	master := director.VirtualRouterStatus{Name: "web", State: "master", Reason: "priority 150 against 100 of 10.0.0.3"}
 	for name, tt := range map[string]struct {
 		args           string
@@ -97,6 +109,28 @@ func TestFailoverCommand(t *testing.T) {
 			"failover web", []director.RouterFailover{fault}, settled, 0, `/v1/failover {"routers":["web"]}`,
 			"web: took no part\n  does not preempt until `holdfast failover --return`; then it takes part as before\n", "",
 		},
+		"called off": {
+			"failover", []director.RouterFailover{off}, settled, 1, `/v1/failover {"routers":[]}`,
+			"web: interrupted: called off by command\n", "holdfast: failover: web: called off by command\n",
+		},
+		"taken in part": {
+			"failover", []director.RouterFailover{part}, settled, 1, `/v1/failover {"routers":[]}`,
+			"web: handed over to 10.0.0.3 in 410ms (as all of sync group edge_1)\n  called back; " + within + "\n", "holdfast: failover: web: called back\n",
+		},
+		"not taken, stepped down before": {
+			"failover", []director.RouterFailover{again}, settled, 1, `/v1/failover {"routers":[]}`,
+			"dns: not taken: no peer took over within 3.609s; it goes on as master, nothing was lost\n  does not preempt until `holdfast failover --return`; then it stays master\n",
+			"holdfast: failover: dns: no peer took over; is another director well (`holdfast status` there), and does it hear this one?\n",
+		},
+		"returns, and has no higher priority any more": {
+			"failover --return-after 10m --wait", []director.RouterFailover{timed}, outranked, 0, `/v1/failover {"routers":[],"return_after_seconds":600}`,
+			"web: handed over to 10.0.0.3 in 410ms\n  does not preempt for 10m0s; then it " + within + "\nweb: backup after ", "",
+		},
+		"returns into a fault": {
+			"failover --return-after 10m --wait", []director.RouterFailover{timed}, director.VirtualRouterStatus{Name: "web", State: "fault", Reason: "link down"}, 1,
+			`/v1/failover {"routers":[],"return_after_seconds":600}`,
+			"web: handed over to 10.0.0.3 in 410ms\n", "holdfast: failover: web is returned, but in fault: link down\n",
+		},
 		"settles":         {"failover --wait", []director.RouterFailover{handed}, settled, 0, `/v1/failover {"routers":[]}`, textHanded + "web: backup after ", ""},
 		"does not settle": {"failover --wait", []director.RouterFailover{handed}, master, 1, `/v1/failover {"routers":[]}`, textHanded, "holdfast: failover: web is master again: priority 150 against 100 of 10.0.0.3\n"},
 		"waits for its return": {
@@ -119,20 +153,42 @@ func TestFailoverCommand(t *testing.T) {
 			socket, got := failoverServer(t, director.Failover{Routers: tt.answer}, tt.then)
 			var stdout, stderr bytes.Buffer
 			code := run(append(strings.Fields(tt.args), "--socket", socket), &stdout, &stderr)
+			out := aLittleLess.ReplaceAllString(stdout.String(), "10m0s")
 			asked := ""
 			if p := got.Load(); p != nil {
 				asked = *p
 			}
-			if code != tt.code || asked != tt.asked || !strings.HasPrefix(stdout.String(), tt.stdout) || stderr.String() != tt.stderr {
-				t.Errorf("got  %d, %s, %q, %q\nwant %d, %s, %q, %q", code, asked, &stdout, &stderr, tt.code, tt.asked, tt.stdout, tt.stderr)
+			if code != tt.code || asked != tt.asked || !strings.HasPrefix(out, tt.stdout) || stderr.String() != tt.stderr {
+				t.Errorf("got  %d, %s, %q, %q\nwant %d, %s, %q, %q", code, asked, out, &stderr, tt.code, tt.asked, tt.stdout, tt.stderr)
 			}
 		})
 	}
 }
 
+func TestFailoverWaitInterrupted(t *testing.T) {
+	answer := director.Failover{Routers: []director.RouterFailover{{Router: "web", Result: "handed_over"}}}
+	for _, tt := range []struct {
+		back  bool
+		after time.Duration
+		want  string
+	}{
+		{want: "failover: interrupted: the order goes on, `holdfast failover --return` ends it"},
+		{back: true, want: "failover: interrupted: the return goes on, `holdfast status` shows it"},
+		{after: time.Minute, want: "failover: interrupted: the role is returned"},
+	} {
+		socket, _ := failoverServer(t, answer, director.VirtualRouterStatus{Name: "web", SteppedDown: &director.SteppedDownStatus{}})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		f := failover{client: director.Client{Socket: socket}, now: time.Now}
+		if err := f.run(ctx, tt.back, true, tt.after); err == nil || err.Error() != tt.want {
+			t.Errorf("got %v, want %s", err, tt.want)
+		}
+	}
+}
+
 func TestFailoverAsJSON(t *testing.T) {
 	answer := director.Failover{Routers: []director.RouterFailover{
-		{Router: "web", SyncGroup: "edge", Result: "handed_over", Master: "10.0.0.3", Seconds: 0.41, Until: ago(-time.Minute), Returns: true, Outlook: "takes over from 10.0.0.3 within 3.61s"},
+		{Router: "web", SyncGroup: "edge", Result: "handed_over", Master: "10.0.0.3", Seconds: 0.41, SteppedDown: true, Until: ago(-time.Minute), Returns: true, Outlook: "takes over from 10.0.0.3 within 3.61s"},
 		{Router: "dns", Result: "not_taken", Master: "10.0.0.2", Seconds: 3.609, Returns: true, Outlook: "stays master", Error: "no peer took over"},
 	}}
 	socket, _ := failoverServer(t, answer, director.VirtualRouterStatus{})

@@ -25,13 +25,15 @@ type RouterFailover struct {
 	SyncGroup string `json:"sync_group"` // empty: none
 	// Result is that of a vrrp.Outcome: handed_over, not_taken, was_backup, took_no_part or interrupted; or, of a return,
 	// returned or not_stepped_down.
-	Result  string    `json:"result"`
-	Master  string    `json:"master"`          // its address; empty: none is known
-	Seconds float64   `json:"seconds"`         // that it took to hand over, or to find that nobody takes over
-	Until   time.Time `json:"until,omitzero"`  // it returns then by itself
-	Returns bool      `json:"returns"`         // a return would make, or makes, it master again
-	Outlook string    `json:"outlook"`         // what a return does
-	Error   string    `json:"error,omitempty"` // why the order was not carried out
+	Result  string  `json:"result"`
+	Master  string  `json:"master"`  // its address; empty: none is known
+	Seconds float64 `json:"seconds"` // that it took to hand over, or to find that nobody takes over
+	// SteppedDown is whether it does not preempt from now on, and Until when that ends by itself.
+	SteppedDown bool      `json:"stepped_down"`
+	Until       time.Time `json:"until,omitzero"`
+	Returns     bool      `json:"returns"`         // a return would make, or makes, it master again
+	Outlook     string    `json:"outlook"`         // what a return does
+	Error       string    `json:"error,omitempty"` // why the order was not carried out
 }
 
 // The results of a return.
@@ -54,7 +56,8 @@ type stepDown struct {
 type handover struct {
 	began   time.Time
 	waits   int
-	results []RouterFailover // in the order of the configuration; the loop's until done is closed
+	before  map[string]stepDown // those that were stepped down already
+	results []RouterFailover    // in the order of the configuration; the loop's until done is closed
 	done    chan struct{}
 }
 
@@ -63,7 +66,7 @@ const maxReturnAfter = 30 * 24 * time.Hour
 
 // Failover makes virtual routers leave the role to other directors, and not preempt from then on: those that are named, and
 // all of their sync groups; nil: all there are. It returns when each that is master has handed over, or knows that nobody
-// takes over. That is undone: such a sync group, or router, is as before. The others are stepped down until a Return, or for
+// takes over. That is undone: such a sync group, or router, is as before, with what has been taken over of it. The others are stepped down until a Return, or for
 // returnAfter (0: no end).
 func (d *Director) Failover(ctx context.Context, names []string, returnAfter time.Duration) (Failover, error) {
 	if returnAfter < 0 || returnAfter > maxReturnAfter {
@@ -132,10 +135,12 @@ func (d *Director) pending(unit []string) *handover {
 
 // beginHandover orders the virtual routers of a unit to step down.
 func (d *Director) beginHandover(now time.Time, unit []string) *handover {
-	h := &handover{began: now, waits: len(unit), done: make(chan struct{})}
+	h := &handover{began: now, waits: len(unit), done: make(chan struct{}), before: make(map[string]stepDown)}
 	for _, name := range unit {
-		is := d.stepped[name]
-		if is.order == 0 {
+		is, already := d.stepped[name]
+		if already {
+			h.before[name] = is
+		} else {
 			is.since = now
 		}
 		d.orders++
@@ -219,14 +224,17 @@ func (d *Director) orderEnded(now time.Time, name string, outcome vrrp.Outcome, 
 	has := func(o vrrp.Outcome) bool {
 		return slices.ContainsFunc(h.results, func(r RouterFailover) bool { return r.Result == o.String() })
 	}
-	undone := has(vrrp.NotTaken) && !has(vrrp.HandedOver)
+	undone := has(vrrp.NotTaken) // a sync group of which a part only is taken over could be master nowhere
 	for i := range h.results {
 		r := &h.results[i]
-		r.Until = d.stepped[r.Router].until
 		if undone {
-			delete(d.stepped, r.Router)
-			r.Until = time.Time{}
+			d.undo(r.Router, h.before)
+			if r.Result == vrrp.HandedOver.String() {
+				r.Error = "called back, because nobody took over all of sync group " + r.SyncGroup
+			}
 		}
+		is, stepped := d.stepped[r.Router]
+		r.SteppedDown, r.Until = stepped, is.until
 		if running := d.routers[r.Router]; running != nil {
 			s := running.instance.Status()
 			r.Master = addrText(s.Master())
@@ -235,6 +243,19 @@ func (d *Director) orderEnded(now time.Time, name string, outcome vrrp.Outcome, 
 		d.tellFailover(now, *r, r.Error)
 	}
 	close(h.done)
+}
+
+// undo makes a virtual router as it was before the last order: it may have been stepped down already.
+func (d *Director) undo(name string, before map[string]stepDown) {
+	is, stepped := d.stepped[name]
+	was, already := before[name]
+	switch {
+	case stepped && already:
+		was.order = is.order // it has been told this one
+		d.stepped[name] = was
+	default:
+		delete(d.stepped, name)
+	}
 }
 
 // interrupt ends the wait for a virtual router that is stopped.
@@ -306,8 +327,8 @@ func (d *Director) returns(now time.Time, name, why string) RouterFailover {
 		r.Returns, r.Outlook = afterReturn(s)
 	}
 	if _, is := d.stepped[name]; is {
-		d.interrupt(name, "it was called off")
 		delete(d.stepped, name)
+		d.interrupt(name, "called off "+why)
 		r.Result = resultReturned
 		d.tellFailover(now, r, why)
 	}
@@ -331,7 +352,7 @@ func (d *Director) returnDue(now time.Time) {
 	}
 	for _, vr := range d.cfg.VirtualRouters {
 		if s := d.stepped[vr.Name]; !s.until.IsZero() && !now.Before(s.until) {
-			d.returns(now, vr.Name, "its time is over")
+			d.returns(now, vr.Name, "because its time is over")
 		}
 	}
 	d.tellRouters()

@@ -18,12 +18,20 @@ import (
 type neighbour struct {
 	mu   sync.Mutex
 	deaf map[string]bool // routers of which it takes no part
+	dead bool
 }
 
 func (n *neighbour) ignores(router string, is bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.deaf[router] = is
+}
+
+// dies makes it silent from now on.
+func (n *neighbour) dies() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.dead = true
 }
 
 func (n *neighbour) dial(c vrrp.Config) (vrrp.Conn, error) {
@@ -66,7 +74,7 @@ func (l *line) Write(b []byte, dst netip.Addr) error {
 	switch {
 	case err != nil:
 		return err
-	case l.n.deaf[l.config.Name]:
+	case l.n.dead || l.n.deaf[l.config.Name]:
 	case a.Priority == 0 && !l.master:
 		l.master = true
 		time.AfterFunc(l.config.Interval/2, l.advertise)
@@ -79,7 +87,7 @@ func (l *line) Write(b []byte, dst netip.Addr) error {
 func (l *line) advertise() {
 	l.n.mu.Lock()
 	defer l.n.mu.Unlock()
-	if !l.master || l.closed {
+	if !l.master || l.closed || l.n.dead {
 		return
 	}
 	a := vrrp.Advert{Version: 3, ID: l.config.ID, Priority: neighbourPriority, Interval: l.config.Interval}
@@ -243,6 +251,47 @@ func TestSyncGroupStepsDownAsOne(t *testing.T) {
 	s.steppedDown("two", false)
 }
 
+// A group that is taken over in part only could be master nowhere: what was handed over of it comes back.
+func TestSyncGroupThatIsTakenInPartComesBack(t *testing.T) {
+	s, n := newPair(t)
+	s.add(twoOfAGroup)
+	n.ignores("two", true)
+	s.run()
+	s.ready()
+	s.routerIs("web", "master")
+	s.routerIs("two", "master")
+	got := s.failover(0)
+	if len(got) != 2 || got[0].Result != "not_taken" || got[0].SteppedDown || got[1].Result != "handed_over" || !got[1].Failed() || got[1].SteppedDown {
+		t.Fatalf("failover: %+v", got)
+	}
+	s.steppedDown("web", false)
+	s.steppedDown("two", false)
+	s.routerIs("web", "master")
+	s.routerIs("two", "master")
+}
+
+// An order that nobody takes does not end an earlier one.
+func TestFailoverThatNobodyTakesLeavesAnEarlierOne(t *testing.T) {
+	s, n := newPair(t)
+	s.run()
+	s.ready()
+	s.routerIs("web", "master")
+	if got := s.failover(0); got[0].Result != "handed_over" || !got[0].SteppedDown {
+		t.Fatalf("failover: %+v", got)
+	}
+	since := s.status().VirtualRouters[0].SteppedDown.Since
+	n.dies()
+	s.routerIs("web", "master")
+	if got := s.failover(time.Hour); got[0].Result != "not_taken" || !got[0].SteppedDown || !got[0].Until.IsZero() {
+		t.Errorf("failover: %+v", got)
+	}
+	if is := s.status().VirtualRouters[0].SteppedDown; is == nil || !is.Since.Equal(since) || !is.Until.IsZero() {
+		t.Errorf("stepped down: %+v, want it since %s", is, since)
+	}
+	s.comesBack("web")
+	s.steppedDown("web", false)
+}
+
 func TestEachRouterHasItsOwnResult(t *testing.T) {
 	s, n := newPair(t)
 	s.add(strings.Split(twoOfAGroup, "sync_group")[0])
@@ -314,7 +363,7 @@ func TestReturnAfter(t *testing.T) {
 	}
 	s.steppedDown("web", false)
 	s.routerIs("web", "master")
-	s.logged(`to=returned reason="its time is over: takes over from 10.0.0.3 within`)
+	s.logged(`to=returned reason="because its time is over: takes over from 10.0.0.3 within`)
 }
 
 func TestReturnThatStaysBackup(t *testing.T) {
@@ -406,7 +455,7 @@ func TestHandOverIsCalledOff(t *testing.T) {
 	}
 	ended := order()
 	s.comesBack("web")
-	if r := <-ended; r.Result != "interrupted" || r.Error != "it was called off" {
+	if r := <-ended; r.Result != "interrupted" || r.Error != "called off by command" || r.SteppedDown {
 		t.Errorf("got %+v", r)
 	}
 	s.steppedDown("web", false)

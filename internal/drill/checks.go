@@ -76,6 +76,8 @@ func tableCheck(s director.Status, now time.Time) Check {
 	const name = "table"
 	since := now.Sub(s.IPVS.LastReconcile)
 	switch {
+	case len(s.VirtualServers) == 0:
+		return skipped(name, "no service is configured")
 	case s.IPVS.Error != "":
 		return failed(name, "%s", s.IPVS.Error)
 	case s.IPVS.DriftLeft != "":

@@ -91,13 +91,16 @@ func choose(s director.Status, names []string) ([]director.VirtualRouterStatus, 
 		return nil, failed(name, "%s has no virtual router %s", s.Name, strings.Join(unknown, ", "))
 	}
 	var chosen []director.VirtualRouterStatus
-	var list, not []string
+	var list, not, stepped []string
 	for _, vr := range s.VirtualRouters {
 		if wanted(vr) || groups[vr.SyncGroup] {
 			chosen = append(chosen, vr)
 			list = append(list, vr.Name)
 			if vr.State != "master" {
 				not = append(not, fmt.Sprintf("%s (%s)", vr.Name, vr.State))
+			}
+			if vr.SteppedDown != nil {
+				stepped = append(stepped, vr.Name)
 			}
 		}
 	}
@@ -106,6 +109,8 @@ func choose(s director.Status, names []string) ([]director.VirtualRouterStatus, 
 		return nil, failed(name, "%s is master of no virtual router: drill where the master is", s.Name)
 	case len(not) > 0:
 		return chosen, failed(name, "%s is not master of %s: drill where the master is", s.Name, strings.Join(not, ", "))
+	case len(stepped) > 0: // the return of the drill would end that order, too
+		return chosen, failed(name, "%s is stepped down by an operator already: holdfast failover --return ends that", strings.Join(stepped, ", "))
 	}
 	return chosen, passed(name, "%s is master of %s", s.Name, strings.Join(list, ", "))
 }
@@ -113,11 +118,11 @@ func choose(s director.Status, names []string) ([]director.VirtualRouterStatus, 
 // stays says why the role would stay with the other director.
 func stays(routers []director.VirtualRouterStatus) string {
 	for _, vr := range routers {
-		if !vr.Preempt {
+		if !vr.Preempt && vr.Priority != 255 { // an address owner always preempts
 			return fmt.Sprintf("preempt is off in virtual_router %s", vr.Name)
 		}
 		for _, p := range vr.Peers {
-			if p.Priority > vr.EffectivePriority {
+			if p.Priority >= vr.EffectivePriority {
 				return fmt.Sprintf("%s has priority %d in virtual_router %s, %d here", p.Address, p.Priority, vr.Name, vr.EffectivePriority)
 			}
 		}

@@ -91,7 +91,12 @@ func TestPreChecks(t *testing.T) {
 		"sync in error":       {func(s *status) { s.ConnectionSync.Error = "no such device" }, Options{}, "failed connection sync: no such device"},
 		"no preemption":       {func(s *status) { s.VirtualRouters[0].Preempt = false }, Options{}, "warning return: preempt is off"},
 		"lower priority":      {func(s *status) { s.VirtualRouters[0].Peers[0].Priority = 101 }, Options{}, "warning return: 10.0.0.3 has priority 101"},
-		"no load":             {nil, Options{NoLoad: true}, "skipped load: as asked for"},
+		"equal priority":      {func(s *status) { s.VirtualRouters[0].Peers[0].Priority = 100 }, Options{}, "warning return: 10.0.0.3 has priority 100"},
+		"stepped down": {
+			func(s *status) { s.VirtualRouters[0].SteppedDown = &director.SteppedDownStatus{} }, Options{},
+			"failed role: web is stepped down by an operator already",
+		},
+		"no load": {nil, Options{NoLoad: true}, "skipped load: as asked for"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := well()
@@ -113,6 +118,16 @@ func TestPreChecks(t *testing.T) {
 		})
 	}
 	s := well()
+	s.VirtualServers, s.IPVS.Error = nil, "no IPVS"
+	if p := Prepare(s, epoch, elsewhere, Options{}); anyFailed(p.Checks) {
+		t.Errorf("elections take no table: %v", p.Checks)
+	}
+	s = well()
+	s.VirtualRouters[0].Priority, s.VirtualRouters[0].EffectivePriority, s.VirtualRouters[0].Preempt = 255, 255, false
+	if p := Prepare(s, epoch, elsewhere, Options{}); slices.ContainsFunc(p.Checks, func(c Check) bool { return c.Verdict != Passed }) {
+		t.Errorf("an address owner always preempts: %v", p.Checks)
+	}
+	s = well()
 	s.VirtualRouters[0].Preempt = false
 	if p := Prepare(s, epoch, elsewhere, Options{Stay: true}); slices.ContainsFunc(p.Checks, func(c Check) bool { return c.Verdict != Passed }) {
 		t.Errorf("whether the role comes back does not matter if it is to stay: %v", p.Checks)
