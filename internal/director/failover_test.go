@@ -279,15 +279,16 @@ func TestFailoverThatNobodyTakesLeavesAnEarlierOne(t *testing.T) {
 	if got := s.failover(0); got[0].Result != "handed_over" || !got[0].SteppedDown {
 		t.Fatalf("failover: %+v", got)
 	}
+	s.steppedDown("web", true)
 	since := s.status().VirtualRouters[0].SteppedDown.Since
 	n.dies()
 	s.routerIs("web", "master")
 	if got := s.failover(time.Hour); got[0].Result != "not_taken" || !got[0].SteppedDown || !got[0].Until.IsZero() {
 		t.Errorf("failover: %+v", got)
 	}
-	if is := s.status().VirtualRouters[0].SteppedDown; is == nil || !is.Since.Equal(since) || !is.Until.IsZero() {
-		t.Errorf("stepped down: %+v, want it since %s", is, since)
-	}
+	s.routerBecomes("web", func(vr VirtualRouterStatus) bool {
+		return vr.SteppedDown != nil && vr.SteppedDown.Since.Equal(since) && vr.SteppedDown.Until.IsZero()
+	})
 	s.comesBack("web")
 	s.steppedDown("web", false)
 }
