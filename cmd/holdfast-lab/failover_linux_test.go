@@ -20,7 +20,6 @@ import (
 // failoverPair is a pair whose directors choose the same server for the same client, so that a packet may come to either.
 func failoverPair(t *testing.T) *pair {
 	t.Helper()
-	netlab.RequireIPVS(t)
 	t.Setenv(asHoldfast, "1")
 	self, err := os.Executable()
 	must(t, err)
@@ -90,6 +89,7 @@ func result(f director.Failover, err error, want string) error {
 // TestFailoverLosesNothing: not on a failover and not on the return, not over a restart meanwhile, and not if nobody takes
 // the role.
 func TestFailoverLosesNothing(t *testing.T) {
+	netlab.RequireIPVS(t)
 	p := failoverPair(t)
 	ctx, lb1 := t.Context(), p.directors[0].api()
 	steppedDown := func(is bool) condition {

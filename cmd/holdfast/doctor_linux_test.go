@@ -142,6 +142,7 @@ virtual_router "web" {
 
 // TestDoctorNode: a director that balances is healthy, until somebody changes what it has set.
 func TestDoctorNode(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n := newNode(t)
 	n.start()
 	n.serving()

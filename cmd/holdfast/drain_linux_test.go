@@ -72,6 +72,7 @@ func (n *node) runs(args ...string) (string, int) {
 // TestDrainKeepsConnections: a drained server gets no new connection and keeps those that it has, over a restart and whether
 // it is drained by command or leaves the configuration, until the time is over.
 func TestDrainKeepsConnections(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n := newNode(t)
 	n.start()
 	n.serving()
@@ -151,6 +152,7 @@ func TestDrainKeepsConnections(t *testing.T) {
 // TestDrainOfEveryMethod: where answers do not pass the director, and where persistence holds the client, a drained server
 // keeps its connection, too, and gets no other one.
 func TestDrainOfEveryMethod(t *testing.T) {
+	netlab.RequireIPVS(t)
 	for _, tt := range []struct{ name, settings, flag string }{
 		{"direct routing, persistence", "scheduler = \"wrr\"\n forward = \"dr\"\n persistence { timeout = \"1m\" }", "-g"},
 		{"tunnel", "scheduler = \"rr\"\n forward = \"tunnel\"", "-i"},

@@ -123,6 +123,7 @@ var patient = []string{"--rate", "20", "--timeout", "20s", "--max-lost", "0", "-
 
 // TestDrill rehearses failovers of a pair, from a third host and from the director itself.
 func TestDrill(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n, o := drillPair(t, `scheduler = "rr"`)
 	here := func() string {
 		s, err := director.Client{Socket: n.socket}.Status(t.Context())
@@ -299,6 +300,7 @@ func forget(h *netlab.Host) error {
 
 // TestDrillFromDirector: a director is a client of its pair where its services go with the role, by NAT.
 func TestDrillFromDirector(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n, _ := drillPair(t, "scheduler = \"rr\"\n  active = \"web\"")
 	// While a director has the address and not yet the service, it refuses: how long that lasts is not what this is about.
 	d := n.drill(n.host, nil, append(patient, "--max-lost", "1000")...)

@@ -62,7 +62,7 @@ const (
 )
 
 func newNode(t *testing.T) *node {
-	netlab.RequireIPVS(t)
+	t.Helper()
 	lab := netlab.Test(t)
 	lan := lab.LAN("lan")
 	n := &node{t: t, host: lab.Host("lb1"), client: lab.Host("client"), lab: lab}
@@ -239,6 +239,7 @@ const wantTable = `-A -t 10.0.0.100:80 -s wrr
 
 // TestKilledDirectorComesBackUnnoticed: kill -9 and a new start change nothing that a client could notice.
 func TestKilledDirectorComesBackUnnoticed(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n := newNode(t)
 	n.start()
 	n.serving()
@@ -290,6 +291,7 @@ func TestKilledDirectorComesBackUnnoticed(t *testing.T) {
 
 // TestNothingIsSentBeforeTheFirstPassedCheck: not after the first start, and not after a restart either.
 func TestNothingIsSentBeforeTheFirstPassedCheck(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n := newNode(t)
 	n.sick[1].Store(true)
 	for _, start := range []string{"first start", "restart"} {
@@ -322,6 +324,7 @@ func TestNothingIsSentBeforeTheFirstPassedCheck(t *testing.T) {
 }
 
 func TestReloadOfAWeightIsOneOperation(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n := newNode(t)
 	n.start()
 	n.serving()
@@ -343,6 +346,7 @@ func TestReloadOfAWeightIsOneOperation(t *testing.T) {
 }
 
 func TestWhatOthersChangeIsMended(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n := newNode(t)
 	n.ipvsadm("-A", "-t", "10.9.9.9:99", "-s", "rr") // not ours
 	n.start()
@@ -387,6 +391,7 @@ func TestWhatOthersChangeIsMended(t *testing.T) {
 // TestStopLeavesTheTable: a planned stop takes the address and leaves the services, to be adopted by the next run; plan
 // says so with its exit code.
 func TestStopLeavesTheTable(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n := newNode(t)
 	out, err := n.command("plan").CombinedOutput()
 	if code := exitCode(err); code != exitChanges || !strings.Contains(string(out), "ipvsadm -A -t 10.0.0.100:80 -s wrr\n") {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/holdfast-lb/holdfast/internal/director"
 	"github.com/holdfast-lb/holdfast/internal/drill"
+	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
 
 // service is what the tests change about the configuration of a node.
@@ -162,6 +163,7 @@ func counted(before, now string) string {
 // TestConnectionsSurviveEveryReload: each kind of change to the table leaves the connections that there are alone, and is
 // made with the operations that it takes. What is unchanged takes none.
 func TestConnectionsSurviveEveryReload(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n := newNode(t)
 	n.host.Sysctl("net.ipv4.ip_forward", "0") // for the director to set
 	n.host.Address("eth1", netip.MustParsePrefix("fd00:1::2/64"))
@@ -287,6 +289,7 @@ func TestConnectionsSurviveEveryReload(t *testing.T) {
 
 // TestConnectionsSurviveRestarts: of a director that was killed, and of one that leaves all in place for its successor.
 func TestConnectionsSurviveRestarts(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n := newNode(t)
 	s := plain()
 	s.onExit = "keep"
@@ -335,6 +338,7 @@ func (n *node) routerIs(state string) {
 // TestKeepLeavesTheRole: one of a pair that is put in the place of another version keeps the addresses, the connections and
 // the role; if nobody comes in its place, the other one takes over within the lease.
 func TestKeepLeavesTheRole(t *testing.T) {
+	netlab.RequireIPVS(t)
 	n := newNode(t)
 	for _, h := range n.web {
 		h.Route(netip.MustParsePrefix("10.0.0.0/24"), netip.MustParseAddr("10.1.0.1"))
