@@ -14,7 +14,7 @@ import (
 )
 
 // A selection of the faults, on this kernel. One that misses a bound is tried again: a busy machine may have done it.
-func TestFaults(t *testing.T) {
+func TestFaultSuite(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute")
 	}

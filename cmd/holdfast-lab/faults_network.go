@@ -140,8 +140,9 @@ var networkFaults = []fault{
 // impaired is a fault in which the line from the master is bad for 20 s.
 func impaired(name, what string, i netlab.Impairment) fault {
 	return fault{
-		name: "network/" + name, what: what, needs: needNetem,
-		limits: limits{lost: unbounded, gap: 1500 * time.Millisecond},
+		name: "network/" + name, what: what + ", for 20 s", needs: needNetem,
+		note:   "a client that gives up after 200 ms loses what comes later: what counts is that nobody takes over",
+		limits: limits{lost: unbounded},
 		inject: func(ctx context.Context, s *scene) error {
 			port := s.nodes[0].port
 			return errors.Join(port.ImpairOut(i), pause(ctx, 20*time.Second), port.ImpairOut(netlab.Impairment{}))

@@ -62,7 +62,7 @@ var (
 const (
 	heldByClient = 20
 	sceneRouter  = 51
-	// holdPatience is less than a stage's default: with the directors as servers, a connection either goes on or is reset.
+	// holdPatience is less than the default of a drill.Hold: with the directors as servers a connection goes on or is reset.
 	holdPatience = 3 * time.Second
 )
 
