@@ -64,7 +64,7 @@ const cannotInclude = "Cannot include"
 
 // read adds a file that was named at a place, unless it is there already.
 func (l *loader) read(name string, at hcl.Range, summary string) {
-	fail := func(err error) { l.diags = append(l.diags, fault(at, summary, err.Error()+".")) }
+	fail := func(err error) { l.diags = append(l.diags, fault(at, summary, err.Error()+"."+denied(err))) }
 	real, err := filepath.EvalSymlinks(name)
 	if err == nil {
 		real, err = filepath.Abs(real)

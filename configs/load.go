@@ -5,9 +5,11 @@ package configs
 import (
 	"cmp"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -73,7 +75,15 @@ func newLoader(path string) *loader {
 
 // fail reports what concerns a file as a whole.
 func (l *loader) fail(name, summary string, cause error) {
-	l.diags = append(l.diags, fault(hcl.Range{Filename: name}, summary, cause.Error()+"."))
+	l.diags = append(l.diags, fault(hcl.Range{Filename: name}, summary, cause.Error()+"."+denied(cause)))
+}
+
+// denied says what keeps root from a file: a director has given up the right to read what others have for themselves.
+func denied(cause error) string {
+	if os.Geteuid() != 0 || !errors.Is(cause, fs.ErrPermission) {
+		return ""
+	}
+	return " A director reads what root may read by owner and mode, and no more: chown root, or chmod what is on the way to it."
 }
 
 // files returns the files that path stands for.

@@ -5,9 +5,11 @@ package configs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/holdfast-lb/holdfast/internal/trust"
@@ -116,5 +118,15 @@ func TestConfigurationOfOthers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+func TestDenied(t *testing.T) {
+	cause := &fs.PathError{Op: "open", Path: "/etc/holdfast/holdfast.hcl", Err: syscall.EACCES}
+	if got := denied(cause); strings.Contains(got, "chown root") != (os.Geteuid() == 0) {
+		t.Errorf("got %q", got)
+	}
+	if got := denied(fs.ErrNotExist); got != "" {
+		t.Errorf("of what is not there: %q", got)
 	}
 }

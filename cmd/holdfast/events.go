@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -50,6 +51,12 @@ func newEventsCommand(g *globals) *cobra.Command {
 		if q.Last < 0 || since < 0 {
 			g.started = false
 			return errors.New("--last and --since are not below 0")
+		}
+		for _, kind := range q.Kinds {
+			if !slices.Contains(configs.EventKinds, kind) {
+				g.started = false
+				return fmt.Errorf("no event is of kind %q: there are %s", kind, strings.Join(configs.EventKinds, ", "))
+			}
 		}
 		if since > 0 {
 			q.Since = time.Now().Add(-since)

@@ -41,9 +41,9 @@ func TestEvents(t *testing.T) {
 		}
 		asked = append(asked, q.Encode())
 		switch {
-		case q.Get("kind") == "weather":
+		case q.Get("name") == "refused":
 			w.WriteHeader(http.StatusConflict)
-			fmt.Fprintln(w, `{"error":"events: no event is of kind \"weather\""}`)
+			fmt.Fprintln(w, `{"error":"events: refused"}`)
 		case q.Get("name") == "none":
 			_ = json.NewEncoder(w).Encode(director.Events{Run: "1", Events: []director.Recorded{}})
 		default:
@@ -52,7 +52,8 @@ func TestEvents(t *testing.T) {
 	}))
 	var out strings.Builder
 	for _, line := range []string{
-		"events", "events --json", "events --name none", "events --since 1h --kind virtual_router,real_server", "events --since 1h -n 5", "events --kind weather",
+		"events", "events --json", "events --name none", "events --since 1h --kind virtual_router,real_server", "events --since 1h -n 5", "events --name refused",
+		"events --kind weather",
 		"events --last -1", "events --since 5", "events now",
 	} {
 		asked = nil

@@ -174,10 +174,7 @@ func showStatus(g *globals, s director.Status, now time.Time, trouble, last stri
 	case g.json:
 		_, err = fmt.Fprintf(os.Stderr, "holdfast: %s", strings.TrimPrefix(trouble, "! "))
 	case isTerminal(f):
-		_, height, sizeErr := term.GetSize(int(f.Fd()))
-		if sizeErr != nil {
-			height = 24
-		}
+		_, height, _ := term.GetSize(int(f.Fd()))
 		if trouble != "" && last != "" {
 			trouble += "  before that it said:\n"
 		}
@@ -190,8 +187,12 @@ func showStatus(g *globals, s director.Status, now time.Time, trouble, last stri
 	return err
 }
 
-// frame draws a text over what a terminal of so many lines shows, without what does not fit.
+// frame draws a text over what a terminal of so many lines shows, without what does not fit. A serial line says 0, which is
+// taken for the 24 of most.
 func frame(text string, height int) string {
+	if height <= 0 {
+		height = 24
+	}
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	if most := max(height-1, 2); len(lines) > most {
 		more := len(lines) - most + 1

@@ -265,6 +265,9 @@ func TestStatusUsage(t *testing.T) {
 }
 
 func TestFrame(t *testing.T) {
+	if got := frame(strings.Repeat("line\n", 23), 0); strings.Contains(got, "more lines") {
+		t.Errorf("on a terminal that does not say how high it is: %q", got)
+	}
 	if got, want := frame("a\nb\n", 3), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

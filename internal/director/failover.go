@@ -238,7 +238,9 @@ func (d *Director) orderEnded(now time.Time, name string, outcome vrrp.Outcome, 
 		if running := d.routers[r.Router]; running != nil {
 			s := running.instance.Status()
 			r.Master = addrText(s.Master())
-			r.Returns, r.Outlook = afterReturn(s)
+			if !d.stopping { // else it says nothing about the next run
+				r.Returns, r.Outlook = afterReturn(s)
+			}
 		}
 		d.tellFailover(now, *r, r.Error)
 	}
@@ -274,7 +276,7 @@ func afterReturn(s vrrp.Status) (returns bool, why string) {
 	case s.State == vrrp.Master:
 		return true, "stays master"
 	case s.State != vrrp.Backup:
-		return false, fmt.Sprintf("in state %s: %s", s.State, s.Reason)
+		return false, fmt.Sprintf("stays in state %s: %s", s.State, s.Reason)
 	case at < 0:
 		return true, fmt.Sprintf("becomes master when no other is heard for %s", down)
 	}

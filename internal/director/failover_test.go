@@ -476,16 +476,20 @@ func TestStopWhileHandingOver(t *testing.T) {
 	_, stop := s.run()
 	s.ready()
 	s.routerIs("web", "master")
-	ended := make(chan error, 1)
+	ended := make(chan Failover, 1)
 	go func() {
-		_, err := s.client.Failover(t.Context(), nil, 0)
-		ended <- err
+		f, _ := s.client.Failover(t.Context(), nil, 0)
+		ended <- f
 	}()
 	s.logged("stepping down")
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	<-ended // an answer or an error, by who is first
+	for _, r := range (<-ended).Routers { // an answer or an error, by who is first
+		if r.Result != "interrupted" || r.Outlook != "" || !r.SteppedDown {
+			t.Errorf("got %+v", r)
+		}
+	}
 }
 
 func TestGarbageOfStepDownsIsLeftOut(t *testing.T) {
@@ -502,5 +506,12 @@ func TestGarbageOfStepDownsIsLeftOut(t *testing.T) {
 	}
 	if got["web"].order == 0 || got["web"].order == got["future"].order {
 		t.Errorf("orders: %+v", got)
+	}
+}
+
+func TestOutlookOfAFault(t *testing.T) {
+	returns, text := afterReturn(vrrp.Status{State: vrrp.Fault, Reason: "interface eth0 is down"})
+	if returns || text != "stays in state fault: interface eth0 is down" { // after "then it"
+		t.Errorf("got %t, %q", returns, text)
 	}
 }
