@@ -48,7 +48,7 @@ var ipvsFaults = []fault{
 		name: "table/module-missing", what: "both directors are started while the module ip_vs cannot be loaded, which is mended after 5 s",
 		needs: needIPVS | needMachine, ours: true, cold: true,
 		note:   "who cannot balance does not want to be master, and notices when it can",
-		limits: limits{takeovers: 1},
+		limits: limits{lost: 4, shared: yields, takeovers: unbounded},
 		inject: moduleMissing,
 	},
 }

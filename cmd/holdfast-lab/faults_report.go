@@ -52,6 +52,7 @@ var groupIntro = map[string]string{
 	"network":   "What happens to the lines between the directors.",
 	"table":     "What others do to the addresses, interfaces and tables that are ours.",
 	"resources": "What the master needs is taken from it: time, memory, disk, files, someone who reads.",
+	"checks":    "What happens to the real servers that the directors check.",
 	"hostile":   "What strangers send on the directors' network.",
 	"config":    "What happens to what a director reads: its configuration and its state file.",
 }

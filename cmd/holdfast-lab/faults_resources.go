@@ -131,12 +131,45 @@ var resourceFaults = []fault{
 			return s.nodes[0].logs(ctx, `"level":"WARN".*too many open files`)
 		},
 	},
+	{
+		name: "resources/descriptors-checks", what: "the master, which checks and balances, may open 64 files, and others use them up for 8 s", ours: true, needs: needIPVS,
+		note:    "a check that cannot run says nothing of a server",
+		options: options{wrap: onMaster("prlimit", "--nofile=64:64", "--")},
+		inject: func(ctx context.Context, s *scene) error {
+			return s.unread(ctx, 200, "unix", s.nodes[0].api().Socket, "/v1/status")
+		},
+		said: checksCannotRun,
+	},
+	{
+		name: "resources/ports", what: "for 10 s the master has no local port left, so that no check can connect", ours: true, needs: needIPVS,
+		inject: noPorts,
+		said:   checksCannotRun,
+	},
 }
 
 const (
 	hangs      = `["/bin/sh", "-c", "trap '' TERM; sleep 1000 & while :; do sleep 1; done"]`
 	eachSecond = "    user = \"root\"\n    interval = \"1s\"\n    timeout = \"500ms\"\n"
 )
+
+// noPorts leaves the master one port to connect from, and takes that.
+func noPorts(ctx context.Context, s *scene) error {
+	const setting = "net.ipv4.ip_local_port_range"
+	h := s.nodes[0].host
+	l, err := h.Listen("tcp", ":40000")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.Close() }()
+	h.Sysctl(setting, "40000 40000")
+	err = errors.Join(s.lab.Err(), pause(ctx, 10*time.Second))
+	h.Sysctl(setting, "32768 60999")
+	return errors.Join(err, s.lab.Err())
+}
+
+func checksCannotRun(ctx context.Context, s *scene) error {
+	return s.nodes[0].logs(ctx, "checks cannot run here.*no (local port|file descriptors)")
+}
 
 // onMaster is a wrap of the first director's command line; $0 of a shell is its cgroup.
 func onMaster(args ...string) func(*node) []string {
