@@ -44,7 +44,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		SilenceErrors:    true,
 		PersistentPreRun: func(*cobra.Command, []string) { started = true },
 	}
-	root.AddCommand(newDemoCommand(), newBenchCommand(), newInteropCommand(), newFaultsCommand())
+	root.AddCommand(newDemoCommand(), newBenchCommand(), newInteropCommand(), newFaultsCommand(), newSoakCommand())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
