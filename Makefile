@@ -9,7 +9,7 @@ KERNEL_PACKAGES = $(filter-out ./ipvs,$(shell grep -rlE '\bRequire(IPVS|Netem)\b
 KERNEL_TESTS = $(shell awk '/^func/ { sub(/[^A-Za-z0-9_].*/, "", $$2); name = $$2 } /Require(IPVS|Netem)/ && name ~ /^Test/ { print name }' \
 	$(foreach p,$(KERNEL_PACKAGES),$(wildcard $(p)/*_test.go)) | sort -u | paste -sd'|')
 
-.PHONY: build man check test test-host test-kernel test-fuzz demo interop faults bench clean
+.PHONY: build man check test test-host test-kernel test-fuzz demo interop faults bench soak clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/...
@@ -94,6 +94,11 @@ bench-go:
 bench-page: build
 	bin/holdfast-lab bench --markdown bin/bench >bin/benchmarks.md
 	mv bin/benchmarks.md docs/benchmarks.md
+
+# Half an hour of random faults, on a kernel with IPVS: docs/soak.md.
+SOAK ?= --for 30m
+soak: build
+	deploy/lab/vm -t 7200 bin/holdfast-lab soak $(SOAK)
 
 clean:
 	rm -rf bin

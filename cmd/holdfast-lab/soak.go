@@ -156,6 +156,7 @@ func (k *soak) build(ctx context.Context, dir string) error {
 	base.needs = 0 // the service is written here, with weights
 	s := &soakScene{scene: base, serves: k.report.IPVS, arp: arpTape{from: make(map[string]bool)}, wanted: soakConfig{weights: [3]int{1, 1, 1}}}
 	k.scene = s
+	k.report.SharedMost = (s.lease() + 500*time.Millisecond).Seconds()
 	stop, err := s.lan.Capture(s.arp.frame)
 	if err != nil {
 		return errors.Join(err, s.close())
@@ -165,7 +166,7 @@ func (k *soak) build(ctx context.Context, dir string) error {
 		err = errors.Join(err, s.write(i, s.wanted))
 	}
 	if err = errors.Join(err, s.start(ctx)); err == nil {
-		err = s.quiet(ctx, nil)
+		_, err = s.quiet(ctx, nil)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("before any fault: %w", err), s.end())
@@ -217,7 +218,7 @@ func (k *soak) round(ctx context.Context, number int, before, steps []soakStep) 
 		return err
 	}
 	over := time.Now()
-	seen := s.quiet(ctx, steps)
+	last, seen := s.quiet(ctx, steps)
 	took := time.Since(over)
 	if ctx.Err() != nil {
 		return nil // interrupted: what was seen means nothing
@@ -229,7 +230,10 @@ func (k *soak) round(ctx context.Context, number int, before, steps []soakStep) 
 		seen = k.judge(ctx)
 	}
 	if !k.asJSON {
-		fmt.Fprintf(k.out, "round %3d: %s: well after %s\n", number, planText(steps), seconds(took.Seconds()))
+		if last != "" {
+			last = "; before: " + last
+		}
+		fmt.Fprintf(k.out, "round %3d: %s: well after %s%s\n", number, planText(steps), seconds(took.Seconds()), last)
 	}
 	if seen != nil {
 		k.report.Violation = &violation{
@@ -244,7 +248,6 @@ func (k *soak) round(ctx context.Context, number int, before, steps []soakStep) 
 // judge says what was not to be, at any time until now.
 func (k *soak) judge(ctx context.Context) error {
 	s := k.scene
-	k.report.SharedMost = (s.lease() + 500*time.Millisecond).Seconds()
 	k.report.Shared = s.sharing.most().Seconds()
 	s.mu.Lock()
 	wrong := strings.Join(s.wrong, "; ")

@@ -24,24 +24,37 @@ const (
 	soakAgain    = time.Second      // and must be so again
 )
 
-// quiet waits until everything is as it should be after a round, and is so twice in a row.
-func (s *soakScene) quiet(ctx context.Context, steps []soakStep) error {
-	return poll(ctx, soakPatience, func() error {
+// quiet waits until everything is as it should be after a round, and is so twice in a row. last is what it waited for.
+func (s *soakScene) quiet(ctx context.Context, steps []soakStep) (last string, err error) {
+	look := func() error {
+		err := s.well(ctx, steps)
+		if err != nil {
+			last = oneLine(err)
+		}
+		return err
+	}
+	err = poll(ctx, soakPatience, func() error {
 		s.repeat(ctx, steps)
-		if err := s.well(ctx, steps); err != nil {
+		if err := look(); err != nil {
 			return err
 		}
 		if err := pause(ctx, soakAgain); err != nil {
 			return err
 		}
-		return s.well(ctx, steps)
+		return look()
 	})
+	return last, err
 }
 
 // well says what is not as it should be.
 func (s *soakScene) well(ctx context.Context, steps []soakStep) error {
 	ctx, cancel := context.WithTimeout(ctx, orderPatience)
 	defer cancel()
+	for _, n := range s.nodes {
+		if !n.running() {
+			return fmt.Errorf("%s has ended by itself", n.name)
+		}
+	}
 	if err := s.masterIs(ctx, 0); err != nil {
 		return err
 	}

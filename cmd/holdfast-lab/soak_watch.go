@@ -16,9 +16,13 @@ import (
 type sharing struct {
 	mu      sync.Mutex
 	deaf    int       // faults under way that keep them from hearing each other
+	seen    time.Time // the last time that the watch looked
 	since   time.Time // of the sharing that goes on; zero: there is none
 	longest time.Duration
 }
+
+// watchLate is how long the watch is away at most when the machine is not too busy.
+const watchLate = 500 * time.Millisecond
 
 // hear begins and ends a fault that keeps the directors from hearing each other. What they shared meanwhile is forgotten.
 func (w *sharing) hear(hears bool) {
@@ -35,6 +39,11 @@ func (w *sharing) hear(hears bool) {
 func (w *sharing) see(o drill.Observation) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	// While this machine does not run the watch it does not run the directors and their leases either.
+	if late := o.At.Sub(w.seen) - watchLate; late > 0 && !w.since.IsZero() {
+		w.since = w.since.Add(late)
+	}
+	w.seen = o.At
 	switch {
 	case w.deaf > 0 || len(o.Holders) < 2:
 		w.since = time.Time{}
