@@ -46,6 +46,7 @@ type Machine struct {
 
 	announced time.Time // last answer of each kind to a lower master
 	answered  time.Time
+	again     time.Time // when the answer is due that came too soon after the last one; zero: none did
 }
 
 // NewMachine returns a machine in state init.
@@ -67,10 +68,13 @@ func (m *Machine) Silent() bool { return m.leaving || m.state != Master }
 
 // Deadline is when [Machine.Tick] must be called next; zero: not before something else happens.
 func (m *Machine) Deadline() time.Time {
-	if m.timer.IsZero() || (!m.release.IsZero() && m.release.Before(m.timer)) {
-		return m.release
+	d := m.timer
+	for _, t := range []time.Time{m.release, m.again} {
+		if !t.IsZero() {
+			d = earlier(d, t)
+		}
 	}
-	return m.timer
+	return d
 }
 
 // MasterDownInterval is how long a backup waits for the master's next advert (Active_Down_Interval).
@@ -212,6 +216,13 @@ func (m *Machine) Tick(now time.Time) []Action {
 			acts = m.drop(acts)
 		}
 	}
+	if due(m.again, now) {
+		m.again = time.Time{}
+		if m.state == Master && !m.leaving {
+			m.announced = now
+			acts = append(acts, Action{Kind: AnnounceAgain})
+		}
+	}
 	if m.timer.IsZero() || now.Before(m.timer) {
 		return acts
 	}
@@ -323,9 +334,11 @@ func (m *Machine) receiveMaster(now time.Time, from netip.Addr, a Advert) []Acti
 		acts = append(acts, advert)
 	}
 	if now.Sub(m.announced) >= announceEvery {
-		m.announced = now
-		acts = append(acts, Action{Kind: AnnounceAgain})
+		m.announced, m.again = now, time.Time{}
+		return append(acts, Action{Kind: AnnounceAgain})
 	}
+	// This may be the last word of a master that now yields: what we said before it, neighbours may not have heard.
+	m.again = m.announced.Add(announceEvery)
 	return acts
 }
 
@@ -419,7 +432,7 @@ func (m *Machine) drop(acts []Action) []Action {
 }
 
 func (m *Machine) enter(now time.Time, s State, why cause) {
-	m.state, m.since, m.reason = s, now, why
+	m.state, m.since, m.reason, m.again = s, now, why, time.Time{}
 }
 
 // preempts reports whether a lower master is taken over from. An address owner always does, RFC 9568 section 6.1, unless

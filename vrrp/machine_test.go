@@ -124,7 +124,33 @@ func TestAnswersToALowerMasterAreLimited(t *testing.T) {
 	if adverts != 30 || announcements != 3 {
 		t.Errorf("got %d adverts and %d announcements, want 30 and 3", adverts, announcements)
 	}
-	wants(t, m.Tick(at(3001*ms)), send(100)) // our own rhythm goes on
+	wants(t, m.Tick(at(3001*ms)), announce, send(100)) // after the last of them, and our own rhythm goes on
+}
+
+// A lower master that does not hear us is answered in vain until it does, and yields. Its neighbours learn of us then,
+// also when its last advert comes soon after one that was answered.
+func TestLastAdvertOfALowerMasterIsAnswered(t *testing.T) {
+	start := func() *Machine {
+		m := newMaster(params(100))
+		wants(t, m.Receive(at(100*ms), lower, heard(50, time.Second)), send(100), announce)
+		wants(t, m.Receive(at(600*ms), lower, heard(50, time.Second)), send(100))
+		return m
+	}
+	m := start()
+	is(t, m, Master, true, time.Second)
+	wants(t, m.Tick(at(time.Second)), send(100))
+	is(t, m, Master, true, 1100*ms)
+	wants(t, m.Tick(at(1100*ms)), announce)
+	is(t, m, Master, true, 2*time.Second)
+
+	m = start() // not over another master
+	m.Receive(at(700*ms), higher, heard(200, time.Second))
+	wants(t, m.Tick(at(1100*ms)), release)
+	m = start()
+	m.Stop(at(700 * ms))
+	if slices.Contains(m.Tick(at(1100*ms)), announce) {
+		t.Error("announced while another one takes over")
+	}
 }
 
 // A process that was held up for longer than a master-down interval finds another master.
