@@ -146,8 +146,10 @@ func (s *soakScene) perform(ctx context.Context, step soakStep) error {
 	return nil
 }
 
-// orderPatience is how long an operator waits for a director that may be dead or suspended.
-const orderPatience = 5 * time.Second
+const (
+	orderPatience = 5 * time.Second // of an operator with a director that may be dead or suspended
+	refusedMost   = 20              // refused orders of a round that are told
+)
 
 // order is what may fail, as a director may be dead.
 func (s *soakScene) order(ctx context.Context, n *node, what string, do func(context.Context) error) bool {
@@ -157,7 +159,9 @@ func (s *soakScene) order(ctx context.Context, n *node, what string, do func(con
 	if err != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.refused = append(s.refused, fmt.Sprintf("%s on %s: %s", what, n.name, oneLine(err)))
+		if len(s.refused) < refusedMost {
+			s.refused = append(s.refused, fmt.Sprintf("%s on %s: %s", what, n.name, oneLine(err)))
+		}
 	}
 	return err == nil
 }
@@ -224,7 +228,7 @@ func (s *soakScene) serviceText(c soakConfig) string {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "virtual_server \"web\" {\n  address = \"%s:80\"\n  scheduler = \"rr\"\n  forward = \"dr\"\n  drain_timeout = \"2s\"\n"+
+	fmt.Fprintf(&b, "virtual_server \"web\" {\n  address = \"%s:80\"\n  scheduler = \"wrr\"\n  forward = \"dr\"\n  drain_timeout = \"2s\"\n"+
 		"  check \"http\" {\n    path = \"/health\"\n    interval = %q\n    timeout = %q\n    rise = %d\n    fall = %d\n  }\n",
 		sceneAddress, checkInterval, checkTimeout, checkRise, checkFall)
 	for i, w := range c.weights {

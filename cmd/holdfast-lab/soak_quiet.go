@@ -26,6 +26,8 @@ const (
 
 // quiet waits until everything is as it should be after a round, and is so twice in a row. last is what it waited for.
 func (s *soakScene) quiet(ctx context.Context, steps []soakStep) (last string, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	look := func() error {
 		err := s.well(ctx, steps)
 		if err != nil {
@@ -34,6 +36,12 @@ func (s *soakScene) quiet(ctx context.Context, steps []soakStep) (last string, e
 		return err
 	}
 	err = poll(ctx, soakPatience, func() error {
+		for _, n := range s.nodes {
+			if !n.running() {
+				cancel(fmt.Errorf("%s has ended by itself", n.name))
+				return context.Cause(ctx)
+			}
+		}
 		s.repeat(ctx, steps)
 		if err := look(); err != nil {
 			return err
@@ -50,11 +58,6 @@ func (s *soakScene) quiet(ctx context.Context, steps []soakStep) (last string, e
 func (s *soakScene) well(ctx context.Context, steps []soakStep) error {
 	ctx, cancel := context.WithTimeout(ctx, orderPatience)
 	defer cancel()
-	for _, n := range s.nodes {
-		if !n.running() {
-			return fmt.Errorf("%s has ended by itself", n.name)
-		}
-	}
 	if err := s.masterIs(ctx, 0); err != nil {
 		return err
 	}
@@ -107,7 +110,7 @@ func (s *soakScene) tableIs(ctx context.Context, i int, steps []soakStep) error 
 	if err != nil {
 		return err
 	}
-	if len(services) != 1 || services[0].Key.Address != sceneAddress || services[0].Key.Port != 80 || services[0].Scheduler != "rr" {
+	if len(services) != 1 || services[0].Key.Address != sceneAddress || services[0].Key.Port != 80 || services[0].Scheduler != "wrr" {
 		return fmt.Errorf("%s has services that are not wanted, or lacks one: %v", n.name, services)
 	}
 	has := make(map[netip.Addr]uint32)
