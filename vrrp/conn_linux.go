@@ -151,6 +151,8 @@ func options4(fd int, key portKey) []option {
 			return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, mreq)
 		}},
 		setInt("set type of service", fd, unix.IPPROTO_IP, unix.IP_TOS, tos),
+		// One who has lost its address still says good-bye from it.
+		setInt("send from an address that is gone", fd, unix.IPPROTO_IP, unix.IP_TRANSPARENT, 1),
 	}
 	if !key.unicast {
 		options = append(options, option{"join group", func() error {
@@ -170,6 +172,7 @@ func options6(fd int, key portKey) []option {
 		setInt("receive own groups only", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0),
 		setInt("set multicast interface", fd, unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_IF, key.index),
 		setInt("set traffic class", fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, tos),
+		setInt("send from an address that is gone", fd, unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, 1),
 		setInt("receive hop limits", fd, unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, 1),
 		setInt("receive destinations", fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1),
 	}

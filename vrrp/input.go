@@ -71,6 +71,7 @@ func (i *Instance) refresh(stopping bool) {
 		if i.machine.state == Init && errors.Is(err, errNotYet) {
 			i.machine.reason = cause{why: because, text: err.Error()}
 			i.publish()
+			i.close()
 			return
 		}
 		i.do(now, i.machine.Fail(now, err.Error()))
@@ -116,7 +117,8 @@ func (i *Instance) usable(fault string) error {
 	if i.conn != nil && index == i.index && i.o.Host.Owns(i.cfg.Interface, i.conn.Source()) {
 		return nil
 	}
-	i.close() // the link was made anew, or has lost the address that we send from
+	// The link was made anew, or has lost the address that we send from. The old connection is there for a good-bye until
+	// there is another.
 	if i.cfg.VMAC {
 		if err := i.o.Host.Prepare(i.cfg); err != nil {
 			return err
@@ -126,6 +128,7 @@ func (i *Instance) usable(fault string) error {
 	if err != nil {
 		return err
 	}
+	i.close()
 	i.conn, i.index = conn, index
 	i.machine.SetParams(i.now(), i.params(conn.Source()))
 	return nil

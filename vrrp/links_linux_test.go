@@ -39,6 +39,30 @@ func TestInterfaceComesLaterAndIsRenamed(t *testing.T) {
 	poll(t, patience, "the address is back", func() bool { return holds(t, h, vip(100).Prefix.Addr()) })
 }
 
+// A master that loses the address that its adverts come from says so from that address: nobody has to wait for its silence.
+func TestRouterWithoutItsSourceGivesUpTheRole(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	lab := netlab.Test(t)
+	lan := lab.LAN("lan")
+	ha, hb := lab.Host("a"), lab.Host("b")
+	ha.Join(lan, "eth0", prefix("192.0.2.10/24"))
+	hb.Join(lan, "eth0", prefix("192.0.2.11/24"))
+	first, second := quick(200), quick(150)
+	first.Interval, second.Interval = time.Second, time.Second // a busy machine is not silent for three of them
+	a := startRouter(t, ha, first)
+	a.becomes(Master)
+	b := startRouter(t, hb, second)
+	b.becomes(Backup)
+	ip(t, ha, "addr del 192.0.2.10/24 dev eth0")
+	b.becomes(Master)
+	if s := b.status(); s.Reason != "192.0.2.10 gave up the role" {
+		t.Errorf("master because %s", s.Reason)
+	}
+	a.becomes(Fault)
+}
+
 // The addresses of a router may be on another interface than its election. What happens to that is no fault, and the
 // neighbours are told when it is over.
 func TestDeviceOfTheAddressesChanges(t *testing.T) {
