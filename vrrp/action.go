@@ -15,8 +15,10 @@ type Params struct {
 	Preempt      bool
 	PreemptDelay time.Duration
 	Handover     bool
-	Grouped      bool       // a sync group says when it becomes master
-	Source       netip.Addr // our own address, which breaks ties
+	Grouped      bool // a sync group says when it becomes master
+	// Patience is how long a hand-over waits at least for another master: there, the slowest of its sync group decides.
+	Patience time.Duration
+	Source   netip.Addr // our own address, which breaks ties
 }
 
 // ActionKind is what an [Action] asks for.

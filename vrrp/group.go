@@ -135,6 +135,7 @@ type Group struct {
 
 	mu      sync.Mutex
 	size    int
+	down    time.Duration // see longest
 	members map[*Instance]Member
 }
 
@@ -150,9 +151,10 @@ func (g *Group) Resize(n int) {
 }
 
 // report notes how an instance stands, and wakes the others if that changes what the group wants.
-func (g *Group) report(i *Instance, m Member) {
+func (g *Group) report(i *Instance, m Member, down time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.down = max(g.down, down)
 	before := g.members[i]
 	g.members[i] = m
 	if before.Standing == m.Standing {
@@ -163,6 +165,14 @@ func (g *Group) report(i *Instance, m Member) {
 			poke(other.wake)
 		}
 	}
+}
+
+// longest is the longest master-down interval that a member has had as master, also one that has left: when all of them
+// stop, one is the first.
+func (g *Group) longest() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.down
 }
 
 // leave forgets an instance.

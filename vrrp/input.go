@@ -175,8 +175,12 @@ func (i *Instance) close() {
 
 func (i *Instance) params(source netip.Addr) Params {
 	priority, _ := Effective(i.cfg.Priority, i.parts)
+	patience := time.Duration(0)
+	if i.group != nil {
+		patience = i.group.longest()
+	}
 	return Params{
 		Version: i.cfg.Version, Priority: priority, Interval: i.cfg.Interval, Preempt: i.cfg.Preempt,
-		PreemptDelay: i.cfg.PreemptDelay, Handover: i.cfg.Handover, Grouped: i.group != nil, Source: source,
+		PreemptDelay: i.cfg.PreemptDelay, Handover: i.cfg.Handover, Grouped: i.group != nil, Patience: patience, Source: source,
 	}
 }

@@ -200,8 +200,9 @@ func (i *Instance) Run(ctx context.Context) error {
 			if kept = errors.Is(context.Cause(ctx), ErrKeep) && i.keep(); kept {
 				return nil
 			}
-			i.join(nil) // the others hand over by themselves, or stay
 			now := i.wakes()
+			i.machine.SetParams(now, i.params(i.machine.p.Source)) // the others may be slower by now
+			i.join(nil)                                            // they hand over by themselves, or stay
 			i.do(now, i.machine.Stop(now))
 		case <-i.ready():
 			i.wakes()

@@ -78,15 +78,17 @@ func (m *Machine) Deadline() time.Time {
 }
 
 // MasterDownInterval is how long a backup waits for the master's next advert (Active_Down_Interval).
-func (m *Machine) MasterDownInterval() time.Duration { return 3*m.masterInterval + m.skew() }
+func (m *Machine) MasterDownInterval() time.Duration { return m.down(m.masterInterval) }
+
+func (m *Machine) down(interval time.Duration) time.Duration { return 3*interval + m.skew(interval) }
 
 // skew is Skew_Time, RFC 9568 section 6.1. In version 2 it is parts of a second whatever the interval, RFC 3768 section
 // 6.1.
-func (m *Machine) skew() time.Duration {
+func (m *Machine) skew(interval time.Duration) time.Duration {
 	if m.p.Version == 2 {
-		return time.Duration(256-int(m.p.Priority)) * time.Second / 256
+		interval = time.Second
 	}
-	return time.Duration(256-int(m.p.Priority)) * m.masterInterval / 256
+	return time.Duration(256-int(m.p.Priority)) * interval / 256
 }
 
 // linger is how long an old master serves beside the new one.
@@ -136,7 +138,7 @@ func (m *Machine) Stop(now time.Time) []Action {
 	}
 	m.leaving = true
 	m.timer = time.Time{}
-	m.release = now.Add(m.MasterDownInterval())
+	m.release = now.Add(m.handoverMost())
 	return acts
 }
 
@@ -264,7 +266,7 @@ func (m *Machine) receiveBackup(now time.Time, from netip.Addr, a Advert) []Acti
 		// Said again, it does not begin the skew time anew: who is held up between the two would never take over.
 		again := m.expiry.why == gaveUp && m.expiry.from == from
 		if !m.resuming && !m.ripe && !again {
-			m.waitForMaster(now, m.skew())
+			m.waitForMaster(now, m.skew(m.masterInterval))
 			m.expiry = cause{why: gaveUp, from: from}
 		}
 		if !m.release.IsZero() { // the one that we serve on for does not want it

@@ -30,7 +30,7 @@ func TestRFC3768Timers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		m := newBackup(params2(tt.priority, tt.interval))
-		if skew, down := m.skew(), m.MasterDownInterval(); skew != tt.skew || down != tt.down {
+		if skew, down := m.skew(m.masterInterval), m.MasterDownInterval(); skew != tt.skew || down != tt.down {
 			t.Errorf("priority %d, interval %v: got %v and %v, want %v and %v", tt.priority, tt.interval, skew, down, tt.skew, tt.down)
 		}
 	}

@@ -100,7 +100,7 @@ func TestRFC61Timers(t *testing.T) {
 		p := params(tt.priority)
 		p.Interval = tt.interval
 		m := newBackup(p)
-		if skew, down := m.skew(), m.MasterDownInterval(); skew != tt.skew || down != tt.down {
+		if skew, down := m.skew(m.masterInterval), m.MasterDownInterval(); skew != tt.skew || down != tt.down {
 			t.Errorf("priority %d, interval %v: got %v and %v, want %v and %v", tt.priority, tt.interval, skew, down, tt.skew, tt.down)
 		}
 	}

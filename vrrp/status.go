@@ -119,7 +119,7 @@ func (i *Instance) publish() {
 	}
 	i.mu.Unlock()
 	if i.group != nil {
-		i.group.report(i, Member{Name: i.cfg.Name, Standing: m.Standing(), Reason: t.Reason})
+		i.group.report(i, Member{Name: i.cfg.Name, Standing: m.Standing(), Reason: t.Reason}, m.down(m.p.Interval))
 	}
 	if news {
 		i.o.OnTransition(t)

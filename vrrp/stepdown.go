@@ -62,9 +62,12 @@ func (m *Machine) StepDown(now time.Time) []Action {
 	}
 	m.stepped.handing, m.stepped.outcome, m.leaving = true, 0, true
 	m.reason = cause{why: because, text: "hands over by an operator's order"}
-	m.release = now.Add(m.MasterDownInterval())
+	m.release = now.Add(m.handoverMost())
 	return append(acts, m.resignAgain(now))
 }
+
+// handoverMost is how long it takes until another router is master if one can be.
+func (m *Machine) handoverMost() time.Duration { return max(m.MasterDownInterval(), m.p.Patience) }
 
 // resignAgain sends priority 0, and again after an interval: one that is lost must not cost the hand-over.
 func (m *Machine) resignAgain(now time.Time) Action {

@@ -329,3 +329,35 @@ func TestPriorityZeroAgainDoesNotDelayTheTakeover(t *testing.T) {
 	m.Receive(at(300*ms), higher, heard(0, time.Second))
 	is(t, m, Backup, false, 909375*time.Microsecond)
 }
+
+// Another director takes over the members of a sync group together, when it knows that all have lost their master: the fast
+// ones wait for the slow ones.
+func TestHandOverOfAGroupWaitsForItsSlowest(t *testing.T) {
+	slow := func(c *Config) {
+		if c.Name == "web6" {
+			c.Interval = 4 * time.Second // its master-down interval is 12.875 s, and that of the other one 3.21875 s
+		}
+	}
+	test(t, func(t *testing.T, w *world) {
+		a, b := pair(t, w, slow)
+		w.until(14 * time.Second)
+		if got := [...]State{a.Status().State, b.Status().State}; got != [...]State{Master, Master} {
+			t.Fatalf("got %v", got)
+		}
+		for _, r := range []*router{a, b} {
+			r.tell(func(in *Input) { in.StepDown = 1 })
+		}
+		a.forget()
+		w.until(26 * time.Second)
+		a.wrote("15s send 0", "16s send 0", "17s send 0", "18s send 0", "19s send 0", "20s send 0", "21s send 0", "22s send 0",
+			"23s send 0", "24s send 0", "25s send 0", "26s send 0")
+	})
+	test(t, func(t *testing.T, w *world) {
+		a, _ := pair(t, w, slow)
+		w.until(14 * time.Second)
+		a.forget()
+		a.stop()
+		w.until(26 * time.Second)
+		a.wrote("14s send 0") // and serves on
+	})
+}

@@ -121,9 +121,15 @@ func linkDown(device string) string { return fmt.Sprintf("interface %s is down",
 
 func (r *Router) params() vrrp.Params {
 	c := r.Config
+	patience := time.Duration(0)
+	for _, o := range r.director.Routers {
+		if r.Group != "" && o.Group == r.Group && o.machine != nil {
+			patience = max(patience, o.machine.MasterDownInterval())
+		}
+	}
 	return vrrp.Params{
 		Version: c.Version, Priority: r.priority, Interval: c.Interval, Preempt: c.Preempt, PreemptDelay: c.PreemptDelay,
-		Handover: c.Handover, Grouped: r.Group != "", Source: r.Source,
+		Handover: c.Handover, Grouped: r.Group != "", Patience: patience, Source: r.Source,
 	}
 }
 
