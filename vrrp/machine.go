@@ -91,9 +91,6 @@ func (m *Machine) skew(interval time.Duration) time.Duration {
 	return time.Duration(256-int(m.p.Priority)) * interval / 256
 }
 
-// linger is how long an old master serves beside the new one.
-func (m *Machine) linger() time.Duration { return min(m.p.Interval, lingerMost) }
-
 // Start begins the election, RFC 9568 section 6.4.1; there is none before delay has passed. With resume the addresses
 // are still installed from a run of this director as master, and the role is taken up again if no other master is heard
 // for one advertise interval; else they are released. An address owner that is not ready yet waits as any other router.

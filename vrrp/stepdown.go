@@ -69,6 +69,9 @@ func (m *Machine) StepDown(now time.Time) []Action {
 // handoverMost is how long it takes until another router is master if one can be.
 func (m *Machine) handoverMost() time.Duration { return max(m.MasterDownInterval(), m.p.Patience) }
 
+// linger is how long an old master serves beside the new one.
+func (m *Machine) linger() time.Duration { return min(m.p.Interval, lingerMost) }
+
 // resignAgain sends priority 0, and again after an interval: one that is lost must not cost the hand-over.
 func (m *Machine) resignAgain(now time.Time) Action {
 	m.timer = now.Add(m.p.Interval)
