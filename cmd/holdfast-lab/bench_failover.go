@@ -28,16 +28,14 @@ var failoverSteps = []struct {
 		return errors.Join(s.nodes[0].start(ctx), s.serves(ctx, 0))
 	}},
 	{"switch port cut", func(ctx context.Context, b *bench, s *scene) error {
-		if err := s.phase(ctx, s.nodes[0], b.phase()); err != nil {
+		if err := errors.Join(s.phase(ctx, s.nodes[0], b.phase()), s.nodes[0].port.Cut()); err != nil {
 			return err
 		}
-		return errors.Join(s.nodes[0].port.Cut(), s.becomes(ctx, 1), s.reached(ctx))
+		_ = poll(ctx, unserved, func() error { return s.answers(ctx) })
+		return context.Cause(ctx)
 	}},
 	{portBack, func(ctx context.Context, b *bench, s *scene) error {
-		if err := s.phase(ctx, s.nodes[1], b.phase()); err != nil {
-			return err
-		}
-		return errors.Join(s.nodes[0].port.Heal(), s.serves(ctx, 0))
+		return errors.Join(s.phase(ctx, s.nodes[1], b.phase()), s.nodes[0].port.Heal(), s.serves(ctx, 0))
 	}},
 }
 
@@ -140,19 +138,20 @@ func (s *scene) answers(ctx context.Context) error {
 	return c.Close()
 }
 
-// phase waits until that part of the interval has gone since an advert of the director, which is master.
+// phase waits until that part of the interval has gone since an advert of the director, which is master, or should be.
 func (s *scene) phase(ctx context.Context, n *node, part float64) error {
 	var last time.Time
 	began := time.Now()
-	if err := poll(ctx, 10*time.Second, func() error {
+	err := poll(ctx, 10*time.Second, func() error {
 		sent := s.advertsOf(n, began)
 		if len(sent) == 0 {
 			return fmt.Errorf("no advert of %s", n.name)
 		}
 		last = sent[len(sent)-1].at
 		return nil
-	}); err != nil {
-		return err
+	})
+	if err != nil {
+		return context.Cause(ctx)
 	}
 	next := last.Add((time.Since(last)/s.interval + 1) * s.interval)
 	return pause(ctx, time.Until(next.Add(time.Duration(part*float64(s.interval)))))
