@@ -101,6 +101,9 @@ func desired(now time.Time, f facts, prev decisions) (want []ipvs.Service, next 
 			next.servers[serverID{vs.Key, rs.Address}] = weighed
 			deadline = earlier(deadline, step)
 			if weighed.present {
+				if s.Destinations == nil {
+					s.Destinations = make([]ipvs.Destination, 0, len(servers)-i)
+				}
 				s.Destinations = append(s.Destinations, destination(rs, weighed.weight))
 			}
 		}
