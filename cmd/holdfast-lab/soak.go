@@ -140,7 +140,9 @@ func (k *soak) run(ctx context.Context) (err error) {
 	stop()
 	wg.Wait()
 	k.report.Seconds = time.Since(started).Seconds()
-	return errors.Join(err, s.end(), k.tell())
+	err = errors.Join(err, s.end())
+	k.report.OK = err == nil
+	return errors.Join(err, k.tell())
 }
 
 // build makes the pair and starts it.
@@ -277,7 +279,6 @@ func (k *soak) judge(ctx context.Context) error {
 // tell prints the report.
 func (k *soak) tell() error {
 	r := &k.report
-	r.OK = r.Violation == nil
 	if v := r.Violation; v != nil {
 		fmt.Fprintf(k.trouble, "round %d of seed %d: %s\n  plan: %s\n  refused: %s\n  again: %s\n",
 			v.Round, r.Seed, v.Seen, v.Plan, strings.Join(v.Refused, "; "), v.Again)

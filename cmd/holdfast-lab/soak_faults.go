@@ -41,7 +41,7 @@ var soakSpoils = []string{
 	"-a -t 10.0.0.100:80 -r 10.0.0.10:80 -g -w 5",
 }
 
-// do begins a step; the function that it returns ends it. Errors are the lab's own.
+// do begins a step. Errors are the lab's own.
 func (s *soakScene) do(ctx context.Context, step soakStep) error {
 	switch step.kind {
 	case soakReload:
