@@ -99,7 +99,7 @@ func (b *builder) owner(raw *rawVirtualRouter, priority uint8) {
 			"An address owner has priority 255 and nobody else has (RFC 9568 5.2.4): write priority = 255 as well.")
 	case !owner && priority == ownerPriority:
 		b.fail(raw.Priority.Expr.Range(), "Invalid priority", "Priority 255 says that the addresses are this director's own, "+
-			"which it holds whenever it runs: write owner = true if that is meant, or 254 or less.")
+			"which it holds whenever it runs: write owner = true as well if that is meant, or 254 or less.")
 	}
 }
 

@@ -46,6 +46,9 @@ func listenControl(path, group string) (*control, error) {
 	}
 	if err != nil {
 		_ = lock.Close()
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w: its folder must be the user's that holdfast runs as, who keeps no right to pass over that", err)
+		}
 		return nil, fmt.Errorf("open control socket %s: %w", path, err)
 	}
 	return &control{lock, l}, nil

@@ -1,7 +1,7 @@
 virtual_router "a" {
   interface = "eth0"
   id        = 51
-  priority  = /* error: Invalid priority: Priority 255 says that the addresses are this director's own, which it holds whenever it runs: write owner = true if that is meant, or 254 or less. */ 255
+  priority  = /* error: Invalid priority: Priority 255 says that the addresses are this director's own, which it holds whenever it runs: write owner = true as well if that is meant, or 254 or less. */ 255
   addresses = ["10.0.0.100/32"]
 }
 virtual_router "b" {
