@@ -103,11 +103,12 @@ func (n *node) keepalivedText() string {
 	return b.String()
 }
 
-// start runs the program, unless it runs. Its log is appended to.
+// start runs the program, unless it runs, until the scene is closed. Its log is appended to.
 func (n *node) start(ctx context.Context) error {
 	if n.running() {
 		return nil
 	}
+	ctx = context.WithoutCancel(ctx) // that of a trial ends before what is left of it is looked at
 	args := []string{n.scene.binary, "run", "-c", n.config()}
 	if !n.scene.holdfast() {
 		pids := []string{"pid", "vrrp.pid", "checkers.pid"}
