@@ -188,7 +188,7 @@ func TestSyncGroupLeavesTogether(t *testing.T) {
 		b.forget()
 		b.world.conn().hear(higher, 250)
 		w.until(3700 * ms)
-		b.wrote("3.5s master -> backup", "3.5s send 200")
+		b.wrote("3.5s master -> backup", "3.5s send 200", "3.65s send 200")
 		a.wrote("3.5s master -> backup", "3.5s send 0") // and serves on
 		if s := a.Status(); s.Reason != "web6 of sync group edge is not master: 192.0.2.11 has priority 250 against 200" {
 			t.Errorf("got reason %q", s.Reason)

@@ -226,7 +226,7 @@ func TestLingeringIsSilent(t *testing.T) {
 		w.until(8300 * ms)
 		w.change(func() { delete(w.have, vip(100)) })
 		w.until(9 * time.Second)
-		w.wrote("8.2s master -> backup", "8.2s send 200", "8.3s hold[.100] for 0s", "8.5s release[.100]")
+		w.wrote("8.2s master -> backup", "8.2s send 200", "8.3s hold[.100] for 0s", "8.35s send 200", "8.5s release[.100]")
 	})
 }
 

@@ -46,7 +46,7 @@ type Machine struct {
 
 	announced time.Time // last answer of each kind to a lower master
 	answered  time.Time
-	again     time.Time // when the answer is due that came too soon after the last one; zero: none did
+	again     time.Time // when that is said again which was said too soon, or may have been lost; zero: nothing is
 }
 
 // NewMachine returns a machine in state init.
@@ -124,7 +124,7 @@ func (m *Machine) Stop(now time.Time) []Action {
 	}
 	if m.state != Master {
 		if m.holding && !m.resuming { // serves on for the next master: to the end that was set
-			m.leaving, m.timer = true, time.Time{}
+			m.leaving, m.timer, m.again = true, time.Time{}, time.Time{}
 			return nil
 		}
 		return m.halt(now, Init, stopped, nil)
@@ -164,6 +164,9 @@ func (m *Machine) SetParams(now time.Time, p Params) {
 	}
 	if m.masterInterval == m.p.Interval {
 		m.masterInterval = p.Interval
+	}
+	if m.state == Backup && p.Priority != m.p.Priority {
+		m.again = time.Time{} // it would be another word, and perhaps a claim
 	}
 	m.p = p
 }
@@ -216,11 +219,7 @@ func (m *Machine) Tick(now time.Time) []Action {
 		}
 	}
 	if due(m.again, now) {
-		m.again = time.Time{}
-		if m.state == Master && !m.leaving {
-			m.announced = now
-			acts = append(acts, Action{Kind: AnnounceAgain})
-		}
+		acts = append(acts, m.sayAgain(now)...)
 	}
 	if m.timer.IsZero() || now.Before(m.timer) {
 		return acts
@@ -342,14 +341,14 @@ func (m *Machine) receiveMaster(now time.Time, from netip.Addr, a Advert) []Acti
 }
 
 // yield leaves the role to a higher master: with a last advert, so that this one knows that it must announce over
-// ours, and with the addresses still served until it has.
+// ours, and with the addresses still served until it has. It answers; if not, the advert may have been lost.
 func (m *Machine) yield(now time.Time, from netip.Addr, a Advert) []Action {
 	acts := []Action{{Kind: SendAdvert, Priority: m.p.Priority}}
 	m.follow(now, from, a)
 	if !m.p.Handover {
 		return m.drop(acts)
 	}
-	m.release = now.Add(m.linger())
+	m.release, m.again = now.Add(m.linger()), now.Add(m.linger()/2)
 	return acts
 }
 
@@ -406,7 +405,7 @@ func (m *Machine) stalled(now time.Time) ([]Action, bool) {
 
 // waitForMaster restarts the master-down timer.
 func (m *Machine) waitForMaster(now time.Time, d time.Duration) {
-	m.timer, m.lower, m.ripe, m.following = now.Add(d), false, false, false
+	m.timer, m.again, m.lower, m.ripe, m.following = now.Add(d), time.Time{}, false, false, false
 	m.expiry = cause{why: silence, wait: d}
 	if m.timer.Before(m.notBefore) {
 		m.timer = m.notBefore

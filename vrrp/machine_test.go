@@ -65,14 +65,35 @@ func TestYieldServesOnSilently(t *testing.T) {
 	}
 	// The last advert tells the winner to announce over us.
 	wants(t, m.Receive(at(500*ms), higher, heard(200, time.Second)), send(100))
-	is(t, m, Backup, true, 800*ms)
+	is(t, m, Backup, true, 650*ms)
 	if !m.Silent() {
 		t.Error("announces what is another's")
 	}
-	wants(t, m.Receive(at(600*ms), higher, heard(200, time.Second)))
+	wants(t, m.Receive(at(600*ms), higher, heard(200, time.Second))) // it has heard that
 	is(t, m, Backup, true, 800*ms)
 	wants(t, m.Tick(at(800*ms)), release)
 	is(t, m, Backup, false, 4209375*time.Microsecond)
+}
+
+// A winner that does not answer the last advert may not have heard it, and so does not announce.
+func TestLastAdvertIsSaidAgain(t *testing.T) {
+	yielded := func() *Machine {
+		m := newMaster(params(100))
+		m.Receive(at(500*ms), higher, heard(200, time.Second))
+		return m
+	}
+	m := yielded()
+	wants(t, m.Tick(at(650*ms)), send(100))
+	is(t, m, Backup, true, 800*ms)
+	wants(t, m.Tick(at(800*ms)), release)
+
+	m = yielded()
+	p := params(250) // the winner would yield to that
+	m.SetParams(at(600*ms), p)
+	is(t, m, Backup, true, 800*ms)
+	m = yielded()
+	wants(t, m.Stop(at(600*ms)))
+	wants(t, m.Tick(at(650*ms)))
 }
 
 func TestStopWhileServingOnServesOn(t *testing.T) {
@@ -90,6 +111,7 @@ func TestYieldLingersNoLongerThanAnInterval(t *testing.T) {
 	p.Interval = 100 * ms
 	m := newMaster(p)
 	m.Receive(at(50*ms), higher, heard(200, time.Second))
+	m.Tick(at(100 * ms))
 	is(t, m, Backup, true, 150*ms)
 }
 
@@ -145,6 +167,7 @@ func TestLastAdvertOfALowerMasterIsAnswered(t *testing.T) {
 
 	m = start() // not over another master
 	m.Receive(at(700*ms), higher, heard(200, time.Second))
+	wants(t, m.Tick(at(850*ms)), send(100))
 	wants(t, m.Tick(at(1100*ms)), release)
 	m = start()
 	m.Stop(at(700 * ms))
@@ -168,7 +191,7 @@ func TestStall(t *testing.T) {
 		{"master", master, 3609375 * time.Microsecond, Backup},
 		{"backup", backup, 7218750 * time.Microsecond, Backup},
 		{"leaving", leaving, 7218750 * time.Microsecond, Init},
-		{"lingering", lingering, 3909375 * time.Microsecond, Backup},
+		{"lingering", lingering, 3759375 * time.Microsecond, Backup},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -323,7 +346,7 @@ func TestMasterThatCouldNotServeStillYieldsToAHigherOne(t *testing.T) {
 	m := newMaster(params(200))
 	m.SetUnready("no real server is up")
 	wants(t, m.Receive(at(500*ms), higher, heard(210, time.Second)), send(200))
-	is(t, m, Backup, true, 800*ms)
+	is(t, m, Backup, true, 650*ms)
 }
 
 // Its last real server fails while it waits to take over from a lower master: it goes on waiting.
@@ -340,7 +363,7 @@ func TestPreemptionEndsWithReadiness(t *testing.T) {
 func TestLingeringMasterServesOnWhenTheWinnerResigns(t *testing.T) {
 	m := newMaster(params(150))
 	m.Receive(at(500*ms), higher, heard(200, time.Second))
-	is(t, m, Backup, true, 800*ms)
+	is(t, m, Backup, true, 650*ms)
 	m.Receive(at(600*ms), higher, heard(0, time.Second))
 	is(t, m, Backup, true, 1014062500*time.Nanosecond) // skew: 106/256 s
 	wants(t, m.Tick(at(1014062500*time.Nanosecond)), send(150), hold)

@@ -53,6 +53,7 @@ func TestRFC3768Transitions(t *testing.T) {
 	is(t, m, Backup, false, 3718750*time.Microsecond)
 	wants(t, m.Tick(at(3718750*time.Microsecond)), send(200), hold)
 	wants(t, m.Receive(at(4000*ms), higher, heard(200, time.Second)), send(200))
+	wants(t, m.Tick(at(4150*ms)), send(200))
 	is(t, m, Backup, true, 4300*ms)
 }
 

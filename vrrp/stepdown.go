@@ -72,6 +72,19 @@ func (m *Machine) handoverMost() time.Duration { return max(m.MasterDownInterval
 // linger is how long an old master serves beside the new one.
 func (m *Machine) linger() time.Duration { return min(m.p.Interval, lingerMost) }
 
+// sayAgain says what was put off or may have been lost: a master announces, and who has yielded sends its last advert.
+func (m *Machine) sayAgain(now time.Time) []Action {
+	m.again = time.Time{}
+	switch {
+	case m.state == Backup:
+		return []Action{{Kind: SendAdvert, Priority: m.p.Priority}}
+	case m.state == Master && !m.leaving:
+		m.announced = now
+		return []Action{{Kind: AnnounceAgain}}
+	}
+	return nil
+}
+
 // resignAgain sends priority 0, and again after an interval: one that is lost must not cost the hand-over.
 func (m *Machine) resignAgain(now time.Time) Action {
 	m.timer = now.Add(m.p.Interval)

@@ -239,10 +239,9 @@ func TestDrillNobodyListens(t *testing.T) {
 		*out = w
 	}
 	err = c.Run()
-	close(calls)
 	var got []string
-	for path := range calls {
-		got = append(got, path)
+	for len(calls) > 0 {
+		got = append(got, <-calls)
 	}
 	if !slices.Equal(got, []string{"/v1/failover", "/v1/failover/return"}) {
 		t.Errorf("the director was told %q; the drill ended with %v", got, err)
