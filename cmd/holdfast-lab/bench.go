@@ -59,7 +59,7 @@ func newBenchCommand() *cobra.Command {
 			if document != "" {
 				return writeBenchDocument(out, document)
 			}
-			binary, err := holdfastBinary(binary)
+			binary, err := besideSelf(binary)
 			if err != nil {
 				return err
 			}

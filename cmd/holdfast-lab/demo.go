@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -47,14 +46,11 @@ func newDemoCommand() *cobra.Command {
 				listScenarios(out, chosen, len(d.wanted) == 0)
 				return nil
 			}
-			if d.binary, err = holdfastBinary(d.binary); err != nil {
+			if d.binary, err = besideSelf(d.binary); err != nil {
 				return err
 			}
 			d.trouble = cmd.ErrOrStderr()
-			d.out = &table{out: out, start: time.Now()}
-			if asJSON {
-				d.out = &jsonReport{out: out, start: time.Now()}
-			}
+			d.out = newReporter(out, asJSON)
 			return d.run(cmd.Context(), chosen)
 		},
 	}
@@ -65,15 +61,6 @@ func newDemoCommand() *cobra.Command {
 	flags.BoolVar(&listOnly, "list", false, "list the scenarios and run none")
 	flags.BoolVar(&asJSON, "json", false, "print JSON, at the end")
 	return cmd
-}
-
-// holdfastBinary is the holdfast to run: what was asked for, or the one beside this program.
-func holdfastBinary(asked string) (string, error) {
-	if asked != "" {
-		return asked, nil
-	}
-	self, err := os.Executable()
-	return filepath.Join(filepath.Dir(self), "holdfast"), err
 }
 
 // choose returns the scenarios that are named, or whose set-up is, in their own order; without names those of the demo.

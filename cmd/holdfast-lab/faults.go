@@ -142,10 +142,7 @@ func newFaultsCommand() *cobra.Command {
 				return err
 			}
 			r.trouble = cmd.ErrOrStderr()
-			r.out = &table{out: out, start: time.Now()}
-			if asJSON {
-				r.out = &jsonReport{out: out, start: time.Now()}
-			}
+			r.out = newReporter(out, asJSON)
 			return r.run(cmd.Context(), chosen)
 		},
 	}

@@ -185,6 +185,14 @@ type reporter interface {
 	end() error
 }
 
+// newReporter reports from now on: in a table, row by row, or as JSON at the end.
+func newReporter(out io.Writer, asJSON bool) reporter {
+	if asJSON {
+		return &jsonReport{out: out, start: time.Now()}
+	}
+	return &table{out: out, start: time.Now()}
+}
+
 // A table is for people.
 type table struct {
 	out    io.Writer
