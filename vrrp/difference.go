@@ -15,6 +15,7 @@ const (
 	otherChecksum difference = 1 << iota
 	otherInterval
 	otherAddresses
+	otherOwner
 	differences = iota
 )
 
@@ -26,6 +27,8 @@ func (d difference) String() string {
 		return "advertise interval"
 	case otherAddresses:
 		return "list of addresses"
+	case otherOwner:
+		return "owner of the addresses"
 	}
 	return "invalid"
 }
@@ -40,6 +43,9 @@ func differs(a *Advert, c *Config) (d difference) {
 	}
 	if !sameAddresses(a.Addresses, c.Addresses) {
 		d |= otherAddresses
+	}
+	if a.Priority == ownerPrio && c.Priority == ownerPrio {
+		d |= otherOwner
 	}
 	return d
 }
@@ -100,6 +106,7 @@ func (i *Instance) tell(from netip.Addr, a *Advert, news difference) {
 		{otherChecksum, a.Checksum, i.cfg.Checksum, "its adverts are understood; set checksum to what it can read"},
 		{otherInterval, a.Interval, i.cfg.Interval, "a backup waits as its master says; set the same advertise_interval on both"},
 		{otherAddresses, slices.Clone(a.Addresses), i.cfg.advert(0, nil).Addresses, "each moves its own list; give both the same"},
+		{otherOwner, from, i.conn.Source(), "both have priority 255, and the higher address is master; only one can own the addresses: lower the other"},
 	} {
 		if news&t.kind != 0 {
 			i.o.Log.Warn("peer differs", "in", t.kind.String(), "peer", from, "theirs", t.theirs, "ours", t.ours, "hint", t.hint)

@@ -75,6 +75,8 @@ func TestDiffers(t *testing.T) {
 			func(a *Advert) { a.Checksum, a.Interval, a.Addresses = Pseudo, 2*time.Second, addrs("192.0.2.101") },
 			otherChecksum | otherInterval | otherAddresses,
 		},
+		{"two owners", func(c *Config) { c.Priority = 255 }, func(a *Advert) { a.Priority = 255 }, otherOwner},
+		{"an owner that gives up", func(c *Config) { c.Priority = 255 }, func(a *Advert) { a.Priority = 0 }, 0},
 	} {
 		c := config()
 		tt.config(&c)

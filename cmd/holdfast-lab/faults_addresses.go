@@ -47,6 +47,11 @@ var addressFaults = []fault{
 		},
 	},
 	{
+		name: "table/interface-moved", what: "the master's interface is moved to another network namespace, and back after 5 s",
+		limits: limits{lost: unbounded, gap: detected, shared: yields, takeovers: 2, resets: unbounded},
+		inject: interfaceMoved,
+	},
+	{
 		name: "table/route-deleted", what: "someone deletes the virtual route, five times", ours: true,
 		options: options{with: func(*node) extra { return extra{router: "  virtual_routes = [\"192.0.2.0/24 via 10.0.0.10\"]"} }},
 		inject: func(ctx context.Context, s *scene) error {
@@ -99,6 +104,23 @@ var addressFaults = []fault{
 			return nil
 		},
 	},
+}
+
+// interfaceMoved moves the master's interface. What had been set on it is gone in either namespace.
+func interfaceMoved(ctx context.Context, s *scene) error {
+	n, elsewhere := s.nodes[0], s.lab.Host("elsewhere")
+	if err := s.lab.Err(); err != nil {
+		return err
+	}
+	gone, err := s.goneAfter(ctx, func() error { return s.ip(ctx, 0, "link", "set", "eth0", "netns", elsewhere.Path()) })
+	s.bound(within("address gone after", gone, 150*time.Millisecond))
+	if err := errors.Join(err, s.becomes(ctx, 1), pause(ctx, time.Until(s.injected.Add(5*time.Second)))); err != nil {
+		return err
+	}
+	if _, err := elsewhere.Command(ctx, "ip", "link", "set", "eth0", "netns", n.host.Path()).Output(); err != nil {
+		return err
+	}
+	return errors.Join(s.ip(ctx, 0, "addr", "add", n.address.String()+"/24", "dev", "eth0"), n.port.Up(), s.becomes(ctx, 0))
 }
 
 // rename renames an interface of the master while it is up, or where the kernel refuses that, sets it down for it.

@@ -5,7 +5,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +88,33 @@ func TestRowsOfOneFaultJoin(t *testing.T) {
 		got := worse(c.a, c.b)
 		if got.Lost != c.lost || got.Bounds[0].Value != c.gap || got.OK != c.ok {
 			t.Errorf("worse(%+v, %+v) = %+v", c.a, c.b, got)
+		}
+	}
+}
+
+// The page has a row for each fault, whether it was run or not, and what was measured is in it.
+func TestFaultsPage(t *testing.T) {
+	dir := t.TempDir()
+	report := `{"rows": [{"setup": "holdfast", "scenario": "process/quiet", "ok": true, "lost": 3, "bounds": [{"what": "lost", "value": 3, "most": 4}]}]}`
+	if err := os.WriteFile(filepath.Join(dir, "here.json"), []byte(report), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var page bytes.Buffer
+	if err := writeFaultsDocument(&page, dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range faults() {
+		theirs := "not run"
+		if f.ours {
+			theirs = "not compared"
+		}
+		ours, limits := "not run", ""
+		if f.name == "process/quiet" {
+			ours, limits = "lost 3, gap 0 ms", "lost 4"
+		}
+		if want := fmt.Sprintf(" | %s | %s | %s |\n", ours, theirs, limits); !strings.Contains(page.String(), "\n| "+f.name+" | "+f.what) ||
+			!strings.Contains(page.String(), want) {
+			t.Errorf("%s: no row that ends with %q", f.name, want)
 		}
 	}
 }

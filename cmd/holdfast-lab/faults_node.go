@@ -32,13 +32,15 @@ type node struct {
 	port     *netlab.Port
 	address  netip.Addr
 	priority int
-	run      *process // nil: never started
-	output   *os.File // of the program; nil: its log
+	interval time.Duration // between adverts
+	run      *process      // nil: never started
+	output   *os.File      // of the program; nil: its log
 }
 
 func newNode(s *scene, i int) *node {
 	n := &node{
 		scene: s, name: fmt.Sprintf("lb%d", i+1), address: addr(fmt.Sprintf("10.0.0.%d", 2+i)), priority: s.priorities[i],
+		interval: s.interval,
 	}
 	n.dir = filepath.Join(s.dir, n.name)
 	n.host = s.lab.Host(n.name)
@@ -54,7 +56,7 @@ func (n *node) api() director.Client {
 
 // configure writes the configuration, and has holdfast check its own.
 func (n *node) configure(ctx context.Context, e extra) error {
-	text := n.keepalivedText()
+	text := n.keepalivedText() + e.keepalived
 	if n.scene.holdfast() {
 		text = n.holdfastText(e)
 	}
@@ -72,7 +74,7 @@ func (n *node) holdfastText(e extra) string {
 	fmt.Fprintf(&b, "director {\n  name = %q\n  control_socket = %q\n  state_dir = %q\n%s\n}\nhttp {\n  listen = %q\n}\n",
 		n.name, n.api().Socket, n.dir, e.director, metricsAddress)
 	fmt.Fprintf(&b, "virtual_router \"web\" {\n  interface = \"eth0\"\n  id = %d\n  priority = %d\n  advertise_interval = %q\n"+
-		"  addresses = [\"%s/32\"]\n%s\n}\n%s\n", sceneRouter, n.priority, n.scene.interval,
+		"  addresses = [\"%s/32\"]\n%s\n}\n%s\n", sceneRouter, n.priority, n.interval,
 		cmp.Or(e.address, sceneAddress.String()), e.router, e.top)
 	if !n.scene.balances() {
 		return b.String()
@@ -90,7 +92,7 @@ func (n *node) holdfastText(e extra) string {
 func (n *node) keepalivedText() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "global_defs {\n  vrrp_version 3\n}\nvrrp_instance web {\n  state BACKUP\n  interface eth0\n  virtual_router_id %d\n"+
-		"  priority %d\n  advert_int %v\n  virtual_ipaddress {\n    %s/32\n  }\n}\n", sceneRouter, n.priority, n.scene.interval.Seconds(), sceneAddress)
+		"  priority %d\n  advert_int %v\n  virtual_ipaddress {\n    %s/32\n  }\n}\n", sceneRouter, n.priority, n.interval.Seconds(), sceneAddress)
 	if !n.scene.balances() {
 		return b.String()
 	}

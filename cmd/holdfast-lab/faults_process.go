@@ -94,6 +94,20 @@ var processFaults = []fault{
 		limits: limits{lost: 5, shared: yields, takeovers: 2, resets: unbounded}, inject: freezeMaster(10 * time.Second),
 	},
 	{
+		name: "process/frozen-host", what: "the master's host stands still for 30 s, as a virtual machine that is stopped and continued",
+		needs: needCgroup,
+		note:  "its processes are frozen, its line is dead and the addresses have no lease, for no time passes there",
+		options: options{
+			wrap: onMaster("sh", "-c", `mkdir -p "$0" && echo $$ >"$0/cgroup.procs" && exec "$@"`),
+			with: func(*node) extra { return extra{router: `  address_lease = "off"`} },
+		},
+		limits: limits{lost: unbounded, gap: detected, shared: yields, takeovers: 2, resets: unbounded},
+		inject: frozenHost,
+		said: func(ctx context.Context, s *scene) error {
+			return s.nodes[0].logs(ctx, `"to":"backup","reason":"was held up for 3\d\.\d+s`)
+		},
+	},
+	{
 		name: "process/freeze-backup", what: "the backup is suspended for 10 s",
 		inject: func(ctx context.Context, s *scene) error {
 			return errors.Join(s.nodes[1].freeze(ctx, 10*time.Second), pause(ctx, s.masterDown()))
@@ -177,6 +191,20 @@ func freezeMaster(d time.Duration) func(context.Context, *scene) error {
 		s.only()
 		return pause(ctx, s.masterDown()) // for what comes of it
 	}
+}
+
+// frozenHost stops all of the master but its kernel, which is kept from being heard.
+func frozenHost(ctx context.Context, s *scene) error {
+	n := s.nodes[0]
+	freezer := filepath.Join(n.cgroup(), "cgroup.freeze")
+	if err := errors.Join(os.WriteFile(freezer, []byte("1"), 0), n.port.Cut(), pause(ctx, 30*time.Second)); err != nil {
+		return err
+	}
+	s.only()
+	if err := errors.Join(n.port.Heal(), os.WriteFile(freezer, []byte("0"), 0)); err != nil {
+		return err
+	}
+	return pause(ctx, s.masterDown()) // for what comes of it
 }
 
 // powerCycle leaves of the master what a disk keeps.

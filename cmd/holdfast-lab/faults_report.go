@@ -45,6 +45,19 @@ needs IPVS the directors balance three servers by DR; elsewhere they answer them
 connections. After each one exactly one director may be master, every table must be as it should be, and the directors must
 have no more open files, goroutines and memory than before. keepalived is Debian's, with the same priorities and intervals.
 Figures are of one run, or the worst of five where the scenario is about times; those of keepalived are of one run.
+
+Some bounds are what holdfast's design gives, and not the tightest that one could think of:
+
+- A director that is killed, hung or frozen loses its addresses with their lease, at adverts of 1 s after 5.5 s at the
+  latest, and not by another program that cleans up after it. Until then two have them; the clients follow the new master.
+- A master that leaves the role as planned, or yields to a higher one, serves until the new one has announced itself: two
+  have the address for up to 700 ms, so that no client has neither.
+- A master that was suspended becomes a backup first, and takes the role back by ` + "`preempt`" + `: two changes, not one.
+- What others change in the IPVS table is found when it is read, each 5 s; a virtual route is put back with the next advert.
+- That two are master is told by a metric at the next advert that one hears of the other, however little of the line is left.
+
+The hostile answers of real servers (silence, a byte a second, endless headers and bodies, resets, broken TLS, redirects without
+end) have a suite of their own, which needs no lab: the hostile tests of the package ` + "`checker`" + `.
 `
 
 var groupIntro = map[string]string{

@@ -56,6 +56,12 @@ var resourceFaults = []fault{
 		inject: logBlocked,
 	},
 	{
+		name: "resources/log-full", what: "the disk of the log is full, while roles change, and then there is room again", ours: true,
+		options: options{wrap: ownLogDisk},
+		limits:  limits{lost: 4, shared: yields, takeovers: 2, resets: unbounded},
+		inject:  logFull,
+	},
+	{
 		name: "resources/log-closed", what: "the master has neither standard output nor standard error", ours: true,
 		options: options{wrap: onMaster("sh", "-c", `exec "$@" >&- 2>&-`)},
 		inject: func(ctx context.Context, s *scene) error {
@@ -278,6 +284,43 @@ func logBlocked(ctx context.Context, s *scene) error {
 		}
 	}
 	return errors.New("lb1 does not tell that lines of its log were dropped")
+}
+
+// ownLogDisk gives the master a small disk of its own for its log.
+func ownLogDisk(n *node) []string {
+	if n != n.scene.nodes[0] {
+		return nil
+	}
+	const keep = `mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@" 2>>"$0/log"`
+	return []string{"unshare", "-m", "sh", "-c", `mkdir -p "$0" && ` + keep, logDisk(n)}
+}
+
+func logDisk(n *node) string { return filepath.Join(n.dir, "log.d") }
+
+// logFull bounds the silence of the master while nothing of what it logs can be written, and asks afterwards how much that was.
+func logFull(ctx context.Context, s *scene) error {
+	n := s.nodes[0]
+	disk := logDisk(n)
+	if err := s.inside(ctx, fmt.Sprintf("dd if=/dev/zero of=%s/fill bs=1k 2>/dev/null; ! echo >>%[1]s/full", disk)); err != nil {
+		return err
+	}
+	from := time.Now()
+	for range 200 {
+		if err := n.reload(ctx); err != nil {
+			return err
+		}
+	}
+	err := pause(ctx, time.Until(from.Add(3*s.interval)))
+	s.bound(within("longest silence of the master", s.silence(n, from), s.interval*3/2))
+	if err := errors.Join(err, s.stepAside(ctx), s.inside(ctx, "rm "+disk+"/fill")); err != nil {
+		return err
+	}
+	return poll(ctx, 10*time.Second, func() error {
+		if err := n.reload(ctx); err != nil { // which is logged
+			return err
+		}
+		return s.inside(ctx, "grep 'log lines dropped' "+disk+"/log")
+	})
 }
 
 // fillPipe writes until nothing more fits.

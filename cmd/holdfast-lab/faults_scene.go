@@ -22,6 +22,8 @@ type options struct {
 	directors  int           // 0: 2
 	priorities []int         // of the directors; nil: 200, 150, 100
 	interval   time.Duration // between adverts; 0: 1 s
+	// build adds to the lab before the directors are configured. nil: nothing.
+	build func(*scene) error
 	// with is what a director's configuration has besides. nil: nothing.
 	with func(*node) extra
 	// wrap is what a director's command line begins with. nil: nothing.
@@ -32,6 +34,7 @@ type options struct {
 type extra struct {
 	director, router, service, top string
 	address                        string // of the virtual router, another one
+	keepalived                     string // what keepalived has at the top instead
 }
 
 // A scene is a lab in which a fault happens.
@@ -103,6 +106,11 @@ func newScene(ctx context.Context, f fault, program, binary, dir string) (s *sce
 	s.client.Sysctl("net.ipv4.ip_local_port_range", "1024 65000")
 	if err := s.buildServers(); err != nil {
 		return s, err
+	}
+	if s.build != nil {
+		if err := s.build(s); err != nil {
+			return s, err
+		}
 	}
 	if s.tape, err = record(s.lan); err != nil {
 		return s, err

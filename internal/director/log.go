@@ -16,8 +16,8 @@ import (
 // logQueue is how many lines may wait for a reader that is slow or stuck.
 const logQueue = 1024
 
-// Log is a logger that never waits: what its writer cannot take in time is dropped and counted. An election must go on
-// when nobody reads the log.
+// Log is a logger that never waits: what its writer cannot take, or not in time, is dropped and counted. An election must
+// go on when nobody reads the log, or its disk is full.
 type Log struct {
 	*slog.Logger
 	Level *slog.LevelVar
@@ -25,6 +25,7 @@ type Log struct {
 	w       io.Writer
 	lines   chan []byte
 	dropped atomic.Uint64
+	torn    bool // the last thing written is the beginning of a line; of run alone
 	stop    chan struct{}
 	done    chan struct{}
 }
@@ -103,11 +104,32 @@ func (l *Log) run() {
 	}
 }
 
+// write writes a line, and before it how many were lost since the last one that could be written.
 func (l *Log) write(line []byte) {
 	if n := l.dropped.Swap(0); n > 0 {
-		_, _ = fmt.Fprintf(l.w, "%d log lines dropped, because nobody read them in time\n", n)
+		text := fmt.Sprintf("%d log lines dropped, because they could not be written, or not in time\n", n)
+		if l.torn {
+			text = "\n" + text
+		}
+		if !l.put([]byte(text)) {
+			l.dropped.Add(n + 1)
+			return
+		}
 	}
-	_, _ = l.w.Write(line)
+	if !l.put(line) {
+		l.dropped.Add(1)
+	}
+}
+
+// put reports whether all of b was written.
+func (l *Log) put(b []byte) bool {
+	n, err := l.w.Write(b)
+	if err == nil {
+		l.torn = false
+	} else if n > 0 {
+		l.torn = true
+	}
+	return err == nil
 }
 
 // Close writes what is waiting, but waits for a stuck reader only a second. What is logged after it is lost.

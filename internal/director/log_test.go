@@ -55,3 +55,35 @@ func TestLogFormats(t *testing.T) {
 		})
 	}
 }
+
+// A disk that was full for a while: what is written afterwards says how much is missing, on lines of its own.
+func TestLogOnAFullDisk(t *testing.T) {
+	disk := &fullDisk{left: len("one\ntw")}
+	l := &Log{w: disk}
+	for _, line := range []string{"one\n", "two\n", "three\n", "four\n"} {
+		l.write([]byte(line))
+	}
+	disk.left = 1000
+	l.write([]byte("five\n"))
+	l.write([]byte("six\n"))
+	const want = "one\ntw\n3 log lines dropped, because they could not be written, or not in time\nfive\nsix\n"
+	if disk.text != want {
+		t.Errorf("got %q, want %q", disk.text, want)
+	}
+}
+
+// fullDisk takes so many bytes more, as a file does where the disk is full: the first part of what no longer fits.
+type fullDisk struct {
+	left int
+	text string
+}
+
+func (d *fullDisk) Write(b []byte) (int, error) {
+	n := min(len(b), d.left)
+	d.left -= n
+	d.text += string(b[:n])
+	if n < len(b) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
