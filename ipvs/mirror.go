@@ -15,17 +15,21 @@ import (
 // mirror is a table and our copy of it.
 type mirror struct {
 	table    Table
-	have     State     // the copy, foreign services included
-	known    bool      // services and timeouts are the table's, but for what others have done since they were read
-	synced   bool      // so are the daemons
-	due      bool      // others have had time enough: read before the next attempt
-	readAt   time.Time // when the last reading ended
-	readCost time.Duration
+	have     State         // the copy, foreign services included
+	known    bool          // services and timeouts are the table's, but for what others have done since they were read
+	synced   bool          // so are the daemons
+	due      bool          // others have had time enough: read before the next attempt
+	readAt   time.Time     // when the last reading ended
+	readCost time.Duration // what it took, and
+	costWas  time.Duration // the one before
 	history  history
 }
 
-// nextRead says when others have had time enough to change something.
-func (m *mirror) nextRead() time.Time { return m.readAt.Add(max(readPeriod, readShare*m.readCost)) }
+// nextRead says when others have had time enough to change something. The shorter one of the last two readings tells what
+// one costs: the other may have met a stall of this process.
+func (m *mirror) nextRead() time.Time {
+	return m.readAt.Add(max(readPeriod, readShare*min(m.readCost, m.costWas)))
+}
 
 func (m *mirror) reconcile(ctx context.Context, g goal) Report {
 	r := Report{Goal: g.number, Time: time.Now()}
@@ -140,7 +144,7 @@ func (m *mirror) read(ctx context.Context, g goal, r *Report) error {
 	defer cancel()
 	begin := time.Now()
 	services, err := m.table.List(ctx)
-	m.readAt, m.readCost = time.Now(), time.Since(begin)
+	m.readAt, m.readCost, m.costWas = time.Now(), time.Since(begin), m.readCost
 	if err != nil {
 		m.known = false
 		return fmt.Errorf("read table: %w", err)
