@@ -106,12 +106,13 @@ func (r *run) collect(now time.Duration) (ready, expired []*entry) {
 		}
 	}
 	for _, l := range [...]*lane{&r.tcp, &r.rest} {
-		for len(l.waiting) > 0 && l.running < l.limit {
+		for begun := 0; begun < roundMost && len(l.waiting) > 0 && l.running < l.limit; {
 			e := l.waiting[0]
 			l.waiting[0], l.waiting = nil, l.waiting[1:]
 			if e.gone() {
 				continue
 			}
+			begun++
 			l.running++
 			e.running = true
 			r.late = append(r.late, now-e.due)
@@ -159,6 +160,11 @@ const together = 5 * time.Millisecond
 
 // batchMost is how many checks are begun before their results are looked at: so long may the first one's wait.
 const batchMost = 16
+
+// roundMost is how many checks of a lane are begun before the loop looks at results, deadlines and what has become due
+// meanwhile. Where more is due than this machine can do, all of it waits in the lane then, for its turn. If a round were as
+// long as the lane, what became due during one would be left out as late, though it has not had a turn.
+const roundMost = 4 * batchMost
 
 // startAll begins checks, and finishes those that have a result at once.
 func (r *run) startAll(batch []*entry) {

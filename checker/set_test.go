@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"reflect"
 	"slices"
@@ -318,6 +319,44 @@ func TestSetStall(t *testing.T) {
 			t.Errorf("after a stall: got %d results in a second, want about %d", after-before, n/10)
 		}
 		wantSpread(t, f, n)
+	})
+}
+
+// More checks than this machine can do are late, but none has to wait while others have turn after turn.
+func TestSetOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 1000
+		rnd := rand.New(rand.NewPCG(1, 2))
+		var cost time.Duration
+		begun, longest := 0, 0
+		last := make(map[string]int)
+		s := NewSet(Options{Concurrency: n})
+		s.probe = func(c *Config) Probe { // from the loop of the Set
+			if begun%200 == 0 {
+				cost = time.Duration(rnd.IntN(80)) * time.Millisecond // all take up to 80 s, and are due each 10 s
+			}
+			time.Sleep(cost)
+			begun++
+			if was := last[c.HTTP.Host]; was > 0 {
+				longest = max(longest, begun-was)
+			}
+			last[c.HTTP.Host] = begun
+			return func(context.Context) Result { return Result{} }
+		}
+		var checks []Check
+		for i := range n {
+			checks = append(checks, web(fmt.Sprint("web", i)))
+		}
+		s.Apply(checks)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		time.Sleep(time.Hour)
+		cancel()
+		<-ended
+		if longest > 2*n {
+			t.Errorf("a check ran again after %d others, want at most %d", longest, 2*n)
+		}
 	})
 }
 
