@@ -80,7 +80,7 @@ func BenchmarkIdle(b *testing.B) {
 		in := checks(n, httpConfig(netip.MustParseAddrPort("10.0.0.21:80")))
 		for i := range in {
 			in[i].Config = in[0].Config
-			in[i].Config.Target = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 80)
+			in[i].Target = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}), 80)
 		}
 		before := heapInUse()
 		s := NewSet(Options{})
@@ -103,7 +103,7 @@ func checks(n int, c Config) []Check {
 	out := make([]Check, n)
 	for i := range out {
 		c.HELO = fmt.Sprint(i)
-		out[i] = Check{Key: Key{"web", fmt.Sprint("web", i), "check"}, Config: c}
+		out[i] = NewCheck(Key{"web", fmt.Sprint("web", i), "check"}, c)
 	}
 	return out
 }

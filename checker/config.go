@@ -5,6 +5,7 @@ package checker
 import (
 	"net/netip"
 	"time"
+	"unique"
 )
 
 // Kind is what a check speaks.
@@ -54,7 +55,7 @@ type Key struct {
 // over a reload.
 type Config struct {
 	Kind     Kind
-	Target   netip.AddrPort
+	Target   netip.AddrPort // of a Check: zero, for it has that itself
 	Interval time.Duration
 	Timeout  time.Duration // for the whole check, from dial to verdict
 	Retry    time.Duration // the interval while a change of verdict is pending
@@ -134,16 +135,24 @@ func (v Verdict) String() string {
 	return "unknown"
 }
 
-// Check is one configured check. Start is the verdict that a new one begins with: Unknown takes the first result as the
-// verdict, Up and Down need fall failures or rise passes to change.
+// Check is one configured check; NewCheck makes it. Start is the verdict that a new one begins with: Unknown takes the first
+// result as the verdict, Up and Down need fall failures or rise passes to change.
 type Check struct {
 	Key    Key
-	Config Config
+	Target netip.AddrPort
+	Config unique.Handle[Config] // without the target: thousands of checks differ in nothing else, and so have one
 	Start  Verdict
 	// Relapses of an earlier Set, with Start Down: it has to pass so much longer than Rise to come up, see Tally, until that
 	// is forgotten, counted from Since.
 	Relapses int
 	Since    time.Time // when it went down, with Start Down; zero: now
+}
+
+// NewCheck returns the check that a Config with its target stands for. It compares as that does.
+func NewCheck(k Key, c Config) Check {
+	target := c.Target
+	c.Target = netip.AddrPort{}
+	return Check{Key: k, Target: target, Config: unique.Make(c)}
 }
 
 // StatusSet is a set of HTTP status codes from 100 to 599.

@@ -6,7 +6,6 @@ import (
 	"container/heap"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -14,8 +13,8 @@ import (
 // entry is what runs: one check for all that have an equal Config. Times that are durations count from the base of the
 // Set.
 type entry struct {
-	config  *Config // without the target: one for all entries that differ in nothing else
-	target  netip.AddrPort
+	job
+	config  *Config   // that of the job
 	members []*member // that its results are for; empty: it is no longer in the Set, and its result counts no more
 
 	phase      time.Duration

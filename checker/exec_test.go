@@ -122,7 +122,7 @@ func TestExecIsNotShared(t *testing.T) {
 	dir := t.TempDir()
 	c := execConfig("/bin/sh", "-c", "touch "+dir+"/$HOLDFAST_SERVICE")
 	c.Interval, c.Timeout = time.Hour, 10*time.Second
-	checks := []Check{{Key: Key{"web", "web1", "exec"}, Config: c}, {Key: Key{"mail", "web1", "exec"}, Config: c}}
+	checks := []Check{NewCheck(Key{"web", "web1", "exec"}, c), NewCheck(Key{"mail", "web1", "exec"}, c)}
 	s := NewSet(Options{})
 	s.Apply(checks)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -153,7 +153,7 @@ func TestExecReloadWhileRunning(t *testing.T) {
 	got := make(chan Status, 1)
 	s := NewSet(Options{OnResult: func(st Status, _ Result) { got <- st }})
 	k := Key{"web", "web1", "exec"}
-	s.Apply([]Check{{Key: k, Config: c}})
+	s.Apply([]Check{NewCheck(k, c)})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -165,7 +165,7 @@ func TestExecReloadWhileRunning(t *testing.T) {
 	}
 	running(1)
 	c.Rise = 2
-	s.Apply([]Check{{Key: k, Config: c}})
+	s.Apply([]Check{NewCheck(k, c)})
 	running(2)
 	if err := os.WriteFile(filepath.Join(dir, "go"), nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -88,10 +88,10 @@ func TestLocalFaultHelper(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- s.Run(ctx) }()
-		s.Apply([]Check{{Config: Config{Interval: time.Hour}}}) // of no kind, but once it has run, Run has its descriptors
+		s.Apply([]Check{NewCheck(Key{}, Config{Interval: time.Hour})}) // of no kind, but once it has run, Run has its descriptors
 		<-s.FirstRound()
 		limit(3)
-		s.Apply([]Check{{Key: Key{Check: kind.String()}, Config: c}})
+		s.Apply([]Check{NewCheck(Key{Check: kind.String()}, c)})
 		fmt.Println(<-got)
 		cancel()
 		<-ended

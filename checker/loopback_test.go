@@ -39,7 +39,7 @@ func check(t *testing.T, c Config) (Result, Status) {
 		default:
 		}
 	}})
-	s.Apply([]Check{{Key: Key{"web", "web1", c.Kind.String()}, Config: c}})
+	s.Apply([]Check{NewCheck(Key{"web", "web1", c.Kind.String()}, c)})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()

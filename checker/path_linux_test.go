@@ -416,7 +416,7 @@ func TestPathInSet(t *testing.T) {
 	var in []Check
 	for name, target := range map[string]netip.AddrPort{"up": up, "down": down} {
 		c.Target = target
-		in = append(in, Check{Key: Key{"web", name, "tcp"}, Config: c})
+		in = append(in, NewCheck(Key{"web", name, "tcp"}, c))
 	}
 	s.Apply(in)
 	ctx, cancel := context.WithCancel(t.Context())

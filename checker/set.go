@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 )
 
 // Options are what a Set needs beside its checks. The zero value works.
@@ -58,7 +59,6 @@ type Set struct {
 	members   map[Key]*member
 	order     []*member // as applied
 	entries   map[job]*entry
-	configs   map[Config]*Config // each once, without its target
 	deadlines deadlines
 	tcp, rest lane
 	exprs     map[string]*regexp.Regexp // nil: does not compile
@@ -68,10 +68,11 @@ type Set struct {
 	firstDone bool                      // firstRound is closed
 }
 
-// job is what an entry does. It compares as the Config does that it stands for.
+// job is what an entry does. Checks of an equal one run as one.
 type job struct {
-	config *Config // of Set.configs
+	of     unique.Handle[Config]
 	target netip.AddrPort
+	key    unique.Handle[Key] // of Exec alone: a program is told its Key, and so runs for no other
 }
 
 // lane bounds how many checks of one sort are in flight.
@@ -119,26 +120,27 @@ func NewSet(o Options) *Set {
 // with another Config on the same target begins anew from its verdict, one on another target from Check.Start. The first
 // check of what is new runs at once.
 func (s *Set) Apply(checks []Check) {
-	exprs := compile(checks)
+	configs := configsOf(checks)
+	exprs := compile(configs)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.exprs = exprs
 	old, now := s.members, time.Now()
-	configs := make(map[Config]*Config)
 	s.members, s.order = make(map[Key]*member, len(checks)), make([]*member, 0, len(checks))
 	for _, c := range checks {
 		if s.members[c.Key] != nil {
 			continue
 		}
 		m := old[c.Key]
-		j := s.job(c.Config, configs)
-		if c.Config.Kind == Exec {
-			j = ownJob(c.Config, m)
+		config := configs[c.Config]
+		j := job{of: c.Config, target: c.Target}
+		if config.Kind == Exec {
+			j.key = unique.Make(c.Key)
 		}
-		if m != nil && m.entry.config == j.config && m.entry.target == j.target {
+		if m != nil && m.entry.job == j {
 			delete(old, c.Key)
 		} else {
-			m = s.add(c, j, m, now)
+			m = s.add(c, j, config, m, now)
 		}
 		s.members[c.Key] = m
 		s.order = append(s.order, m)
@@ -146,7 +148,7 @@ func (s *Set) Apply(checks []Check) {
 	for _, m := range old {
 		s.drop(m)
 	}
-	s.configs, s.applied = configs, true
+	s.applied = true
 	s.changes.Add(1) // so that what is known of targets that are gone is forgotten
 	s.checkFirstRound()
 	select {
@@ -155,33 +157,9 @@ func (s *Set) Apply(checks []Check) {
 	}
 }
 
-// job returns what a check does, with the one copy of its Config: configs has the new ones, Set.configs those before.
-func (s *Set) job(c Config, configs map[Config]*Config) job {
-	target := c.Target
-	c.Target = netip.AddrPort{}
-	shared := configs[c]
-	if shared == nil {
-		if shared = s.configs[c]; shared == nil {
-			shared = &c
-		}
-		configs[c] = shared
-	}
-	return job{shared, target}
-}
-
-// ownJob is the job of a program, which is told its Key and so runs for no other; m is what that Key has been, nil: new.
-func ownJob(c Config, m *member) job {
-	if m != nil && m.entry.whole() == c {
-		return job{m.entry.config, m.entry.target}
-	}
-	target := c.Target
-	c.Target = netip.AddrPort{}
-	return job{&c, target}
-}
-
 // add makes a member of a new check; old is the one that it replaces, nil: none. A verdict on another target says nothing.
-func (s *Set) add(c Check, j job, old *member, now time.Time) *member {
-	m := &member{key: c.Key, tally: newTally(&c.Config, c.Start), since: now}
+func (s *Set) add(c Check, j job, config *Config, old *member, now time.Time) *member {
+	m := &member{key: c.Key, tally: newTally(config, c.Start), since: now}
 	if old != nil && old.entry.target == j.target && old.tally.Verdict != Unknown {
 		m.tally.Verdict, m.since = old.tally.Verdict, old.since
 		m.weight, m.unsaid = old.weight, old.unsaid
@@ -196,16 +174,16 @@ func (s *Set) add(c Check, j job, old *member, now time.Time) *member {
 		m.first = true
 		s.first++
 	}
-	s.join(m, j, now.Sub(s.base))
+	s.join(m, j, config, now.Sub(s.base))
 	return m
 }
 
 // join gives a member its entry. One that is in flight has a result for it soon, and any other runs at once.
-func (s *Set) join(m *member, j job, now time.Duration) {
+func (s *Set) join(m *member, j job, config *Config, now time.Duration) {
 	e := s.entries[j]
 	switch {
 	case e == nil:
-		e = &entry{config: j.config, target: j.target, phase: phase(m.key, interval(j.config)), index: -1, fresh: true}
+		e = &entry{job: j, config: config, phase: phase(m.key, interval(config)), index: -1, fresh: true}
 		s.entries[j] = e
 		s.deadlines.add(e, now)
 	case !e.running && e.index >= 0 && e.due > now: // else it waits in its lane already
@@ -227,7 +205,7 @@ func (s *Set) drop(m *member) {
 	if !e.gone() {
 		return
 	}
-	delete(s.entries, job{e.config, e.target})
+	delete(s.entries, e.job)
 	if !e.running {
 		s.deadlines.remove(e)
 	}
@@ -281,11 +259,23 @@ func (s *Set) setFault(e *entry, reason string) (begins, ends bool) {
 	return begins, ends
 }
 
-// compile compiles each expression of the checks once. One that does not compile becomes nil.
-func compile(checks []Check) map[string]*regexp.Regexp {
-	exprs := make(map[string]*regexp.Regexp)
+// configsOf are the configurations of the checks, each once.
+func configsOf(checks []Check) map[unique.Handle[Config]]*Config {
+	configs := make(map[unique.Handle[Config]]*Config)
 	for _, c := range checks {
-		expr := c.Config.Expect
+		if configs[c.Config] == nil {
+			config := c.Config.Value()
+			configs[c.Config] = &config
+		}
+	}
+	return configs
+}
+
+// compile compiles each expression once. One that does not compile becomes nil.
+func compile(configs map[unique.Handle[Config]]*Config) map[string]*regexp.Regexp {
+	exprs := make(map[string]*regexp.Regexp)
+	for _, c := range configs {
+		expr := c.Expect
 		if _, ok := exprs[expr]; ok || expr == "" {
 			continue
 		}

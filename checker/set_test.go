@@ -18,6 +18,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unique"
 )
 
 var errRefused = errors.New("refused")
@@ -135,13 +136,20 @@ func (f *fake) wantChanges(t *testing.T, want ...string) {
 }
 
 func web(server string) Check {
-	return Check{
-		Key: Key{"web", server, "http"},
-		Config: Config{
-			Kind: HTTP, HTTP: HTTPConfig{Host: server}, Interval: 10 * time.Second, Retry: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3,
-		},
-	}
+	return NewCheck(Key{"web", server, "http"}, Config{
+		Kind: HTTP, HTTP: HTTPConfig{Host: server}, Interval: 10 * time.Second, Retry: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3,
+	})
 }
+
+// with is a check with another configuration.
+func with(c Check, change func(*Config)) Check {
+	config := c.Config.Value()
+	change(&config)
+	c.Config = unique.Make(config)
+	return c
+}
+
+func eachSecond(c *Config) { c.Interval, c.Retry = time.Second, time.Second }
 
 // phaseOf is where the slots of the fakes' servers are.
 func phaseOf(server string) time.Duration { return phase(web(server).Key, 10*time.Second) }
@@ -191,8 +199,8 @@ func TestSetStart(t *testing.T) {
 // Why a check that begins as failed fails is told once, and one that has flapped before goes on with what it has to pass.
 func TestSetStartDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := web("a")
-		c.Config.Interval, c.Config.Retry, c.Start, c.Relapses = time.Second, time.Second, Down, 1
+		c := with(web("a"), eachSecond)
+		c.Start, c.Relapses = Down, 1
 		var relapses []int
 		s, f := start(t, Options{OnChange: func(c Change) { relapses = append(relapses, c.Relapses) }}, c)
 		f.says(errRefused)
@@ -212,12 +220,11 @@ func TestSetStartDown(t *testing.T) {
 // A reload that changes the check before it has failed leaves it to be told why it is down.
 func TestSetStartDownReloaded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := web("a")
-		c.Config.Interval, c.Config.Retry, c.Start = time.Second, time.Second, Down
+		c := with(web("a"), eachSecond)
+		c.Start = Down
 		s, f := start(t, Options{}, c) // the first run passes
-		c.Config.Timeout /= 2
 		f.says(errRefused)
-		s.Apply([]Check{c})
+		s.Apply([]Check{with(c, func(c *Config) { c.Timeout /= 2 })})
 		time.Sleep(3 * time.Second)
 		f.wantChanges(t, "0s a down connection refused connect")
 	})
@@ -226,17 +233,17 @@ func TestSetStartDownReloaded(t *testing.T) {
 // How often it flapped is forgotten after a restart when it would have been without one.
 func TestSetStartDownLongAgo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := web("a")
-		c.Config.Interval, c.Config.Retry, c.Start, c.Relapses = time.Second, time.Second, Down, 4
-		c.Since = time.Now().Add(-time.Hour)
+		c := with(web("a"), eachSecond)
+		c.Start, c.Relapses, c.Since = Down, 4, time.Now().Add(-time.Hour)
+		rise := c.Config.Value().Rise
 		s, f := start(t, Options{}, c)
-		if st := s.Snapshot()[0]; st.Need != c.Config.Rise || st.Damped != 0 || !st.Since.Equal(c.Since) {
+		if st := s.Snapshot()[0]; st.Need != rise || st.Damped != 0 || !st.Since.Equal(c.Since) {
 			t.Errorf("needs %d passes, damped for %s, since %s", st.Need, st.Damped, st.Since)
 		}
 		f.says(nil)
-		time.Sleep(time.Duration(c.Config.Rise) * time.Second)
+		time.Sleep(time.Duration(rise) * time.Second)
 		if st := s.Snapshot()[0]; st.Verdict != Up {
-			t.Errorf("got %s after %d passes, want up after %d", st.Verdict, st.Run, c.Config.Rise)
+			t.Errorf("got %s after %d passes, want up after %d", st.Verdict, st.Run, rise)
 		}
 	})
 }
@@ -247,18 +254,18 @@ func TestSetPromise(t *testing.T) {
 	hang := func(ctx context.Context, _ string) error { <-ctx.Done(); return ctx.Err() }
 	for after := time.Duration(0); after < 10*time.Second; after += 777 * time.Millisecond {
 		synctest.Test(t, func(t *testing.T) {
-			c := web("a")
-			c.Config.Retry = c.Config.Interval
-			s, f := start(t, Options{}, c)
+			check := with(web("a"), func(c *Config) { c.Retry = c.Interval })
+			c := check.Config.Value()
+			s, f := start(t, Options{}, check)
 			time.Sleep(20*time.Second + after)
 			f.answers(hang)
-			time.Sleep(3*c.Config.Interval + c.Config.Timeout)
+			time.Sleep(3*c.Interval + c.Timeout)
 			synctest.Wait()
 			if got := s.Snapshot()[0].Verdict; got != Down {
 				t.Errorf("failure at +%s: still %s", after, got)
 			}
 			f.says(nil)
-			time.Sleep(2*c.Config.Interval + c.Config.Timeout)
+			time.Sleep(2*c.Interval + c.Timeout)
 			synctest.Wait()
 			if got := s.Snapshot()[0].Verdict; got != Up {
 				t.Errorf("back at +%s: still %s", after, got)
@@ -423,8 +430,7 @@ func TestSetApply(t *testing.T) {
 		s, f := start(t, Options{}, web("same"), web("other"), web("gone"))
 		time.Sleep(15 * time.Second)
 		before := s.Snapshot()
-		other := web("other")
-		other.Config.HTTP.Path = "/new"
+		other := with(web("other"), func(c *Config) { c.HTTP.Path = "/new" })
 		f.says(errRefused)
 		f.wantChanges(t, "0s same up  200 OK", "0s other up  200 OK", "0s gone up  200 OK")
 		s.Apply([]Check{web("new"), other, web("same"), web("same")})
@@ -461,8 +467,7 @@ func TestSetApplyInFlight(t *testing.T) {
 		s.Apply([]Check{web("a"), web("b")})
 		synctest.Wait()
 		f.says(nil)
-		a := web("a")
-		a.Config.HTTP.Path = "/new"
+		a := with(web("a"), func(c *Config) { c.HTTP.Path = "/new" })
 		s.Apply([]Check{a})
 		time.Sleep(time.Second)
 		f.wantChanges(t, "500ms a up  200 OK")
@@ -671,7 +676,7 @@ func TestSetShareExec(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		checks := same("one", "two")
 		for i := range checks {
-			checks[i].Config.Kind = Exec
+			checks[i] = with(checks[i], func(c *Config) { c.Kind = Exec })
 		}
 		s, f := start(t, Options{}, checks...)
 		wantTimes(t, f.asked("a"), 0, 0)
@@ -743,8 +748,8 @@ func TestSetShareChurn(t *testing.T) {
 				t.Errorf("%s: got %s, %d results in 10 intervals", st.Key.Service, st.Verdict, got)
 			}
 		}
-		if len(s.entries) != 1 || len(s.deadlines) != 1 || len(s.configs) != 1 {
-			t.Errorf("left: %d entries, %d deadlines, %d configurations; want one of each", len(s.entries), len(s.deadlines), len(s.configs))
+		if len(s.entries) != 1 || len(s.deadlines) != 1 {
+			t.Errorf("left: %d entries, %d deadlines; want one of each", len(s.entries), len(s.deadlines))
 		}
 	})
 }
@@ -754,8 +759,7 @@ func phaseOfService(service string) time.Duration { return phase(same(service)[0
 // Who goes down again soon has to pass for longer, and that is said.
 func TestSetDamping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := web("a")
-		c.Config.Interval, c.Config.Retry, c.Config.Fall = time.Second, 500*time.Millisecond, 1
+		c := with(web("a"), func(c *Config) { c.Interval, c.Retry, c.Fall = time.Second, 500*time.Millisecond, 1 })
 		s, f := start(t, Options{}, c)
 		f.says(errRefused)
 		time.Sleep(2 * time.Second)

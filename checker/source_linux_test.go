@@ -102,9 +102,9 @@ func TestSource(t *testing.T) {
 		t.Run(tc.family, func(t *testing.T) {
 			h := newHosts(t)
 			virtual, own := netip.MustParsePrefix(tc.virtual), netip.MustParseAddr(tc.own)
-			c := Check{Key: Key{"web", "web1", "tcp"}, Config: Config{
+			c := NewCheck(Key{"web", "web1", "tcp"}, Config{
 				Kind: TCP, Target: netip.AddrPortFrom(netip.MustParseAddr(tc.target), 80), Interval: 20 * time.Millisecond, Timeout: time.Second,
-			}}
+			})
 			s := h.run(t, Options{Virtual: func(a netip.Addr) bool { return a == virtual.Addr() }}, c)
 			want := func(when string, addr netip.Addr) {
 				t.Helper()
@@ -115,7 +115,7 @@ func TestSource(t *testing.T) {
 			want("as backup", own)
 			h.director.Address("eth0", virtual)
 			if err := h.director.Do(func() error { // not before duplicate address detection
-				eventually(t, func() bool { a, err := kernelSource(c.Config.Target.Addr()); return err == nil && a == virtual.Addr() })
+				eventually(t, func() bool { a, err := kernelSource(c.Target.Addr()); return err == nil && a == virtual.Addr() })
 				return nil
 			}); err != nil {
 				t.Fatal(err)
@@ -123,8 +123,7 @@ func TestSource(t *testing.T) {
 			s.AddressesChanged()
 			time.Sleep(50 * time.Millisecond) // for those in flight
 			want("as master", own)
-			c.Config.Source = virtual.Addr()
-			s.Apply([]Check{c})
+			s.Apply([]Check{with(c, func(c *Config) { c.Source = virtual.Addr() })})
 			time.Sleep(50 * time.Millisecond)
 			want("as told", virtual.Addr())
 		})
@@ -134,14 +133,13 @@ func TestSource(t *testing.T) {
 // What is behind a link of ours that is down is not judged; what does not answer on one that is up, is.
 func TestLinkDown(t *testing.T) {
 	h := newHosts(t)
-	web := Check{Key: Key{"web", "web1", "tcp"}, Config: Config{
+	web := NewCheck(Key{"web", "web1", "tcp"}, Config{
 		Kind: TCP, Target: netip.MustParseAddrPort("10.1.5.7:80"), Interval: 20 * time.Millisecond, Timeout: 100 * time.Millisecond, Rise: 1, Fall: 2,
-	}}
+	})
 	dead := web
-	dead.Key.Server, dead.Config.Target = "web2", netip.MustParseAddrPort("10.1.5.8:80")
-	names := Check{Key: Key{"dns", "ns1", "udp"}, Config: web.Config} // silence passes
-	names.Config.Kind, names.Config.Timeout = UDP, 20*time.Millisecond
-	names.Config.Target = netip.MustParseAddrPort("10.1.5.7:53")
+	dead.Key.Server, dead.Target = "web2", netip.MustParseAddrPort("10.1.5.8:80")
+	names := with(web, func(c *Config) { c.Kind, c.Timeout = UDP, 20*time.Millisecond }) // silence passes
+	names.Key, names.Target = Key{"dns", "ns1", "udp"}, netip.MustParseAddrPort("10.1.5.7:53")
 	mute, err := h.server.ListenPacket("udp", "10.1.5.7:53")
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ func TestExpireAsksOnceMore(t *testing.T) {
 		{"refused", Config{Target: closed(t)}, "connection refused"},
 		{"no answer", Config{Target: blackhole(t)}, "timeout"},
 	} {
-		e := &entry{target: tc.config.Target}
+		e := &entry{job: job{target: tc.config.Target}}
 		if res, done := d.start(e, netip.Addr{}); done { // nothing runs d, so only a result at once is one
 			if res.Reason != tc.reason {
 				t.Errorf("%s, at once: got %q, want %q", tc.name, res.Reason, tc.reason)
@@ -66,7 +66,7 @@ func TestSettle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.close()
-	near, far := &entry{target: serve(t, silent)}, &entry{target: blackhole(t)}
+	near, far := &entry{job: job{target: serve(t, silent)}}, &entry{job: job{target: blackhole(t)}}
 	for _, e := range []*entry{near, far} {
 		if res, done := d.start(e, netip.Addr{}); done {
 			t.Skipf("%s: %v at once", e.target, res.Err)
@@ -121,11 +121,11 @@ func TestTCPChurn(t *testing.T) {
 		case 2:
 			c.Target = hole
 		}
-		in = append(in, Check{Key: Key{"web", fmt.Sprint("web", i), "tcp"}, Config: c})
+		in = append(in, NewCheck(Key{"web", fmt.Sprint("web", i), "tcp"}, c))
 	}
 	targets := make(map[Key]netip.AddrPort)
 	for _, c := range in {
-		targets[c.Key] = c.Config.Target
+		targets[c.Key] = c.Target
 	}
 	results := make(chan error, 1)
 	s := NewSet(Options{OnResult: func(st Status, r Result) {
@@ -214,8 +214,8 @@ func TestStaleEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.close()
-	live := &entry{target: serve(t, silent)}
-	hung := &entry{target: blackhole(t)}
+	live := &entry{job: job{target: serve(t, silent)}}
+	hung := &entry{job: job{target: blackhole(t)}}
 	for range 100 { // others may take the descriptor
 		if res, done := d.start(live, netip.Addr{}); done {
 			t.Fatalf("live: got %v at once", res.Err)

@@ -60,7 +60,7 @@ func (c check) of(service string, r RealServer) checker.Check {
 	if c.config.Path {
 		c.config.Tunnel = tunnelOf(r)
 	}
-	return checker.Check{Key: checker.Key{Service: service, Server: r.Name, Check: c.name}, Config: c.config}
+	return checker.NewCheck(checker.Key{Service: service, Server: r.Name, Check: c.name}, c.config)
 }
 
 // checks builds the checks of one place, a virtual server or a real server, of a service whose fields are the zero value

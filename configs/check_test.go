@@ -33,7 +33,7 @@ func TestLoadChecks(t *testing.T) {
 	check := func(server, name, at string, c checker.Config) checker.Check {
 		c.Interval, c.Timeout, c.Retry, c.Rise, c.Fall = 2*time.Second, time.Second, 2*time.Second, 2, 3
 		c.Target = target(at)
-		return checker.Check{Key: checker.Key{Service: "all", Server: server, Check: name}, Config: c}
+		return checker.NewCheck(checker.Key{Service: "all", Server: server, Check: name}, c)
 	}
 	ofAll := [][]checker.Check{{
 		check("a", "line", "10.1.0.21:81", checker.Config{
@@ -86,7 +86,7 @@ func TestLoadChecks(t *testing.T) {
 	}}
 	all := got.VirtualServers[0]
 	for i, r := range all.RealServers {
-		if diff := cmp.Diff(ofAll[i], r.Checks, addresses); diff != "" {
+		if diff := cmp.Diff(ofAll[i], r.Checks, byValue); diff != "" {
 			t.Errorf("checks of %s (-want +got):\n%s", r.Name, diff)
 		}
 	}
@@ -95,7 +95,7 @@ func TestLoadChecks(t *testing.T) {
 		Name: "all", Key: all.Key, Settings: ipvs.Settings{Scheduler: "wlc"}, Forward: ipvs.DR, PanicThreshold: 40, SlowStart: 90 * time.Second,
 		DrainTimeout: time.Minute, Quorum: Quorum{Weight: 5, Hysteresis: 4}, Sorry: SorryServer{Address: target("10.0.0.30:8080"), Forward: ipvs.NAT},
 	}
-	if diff := cmp.Diff(want, all, addresses); diff != "" {
+	if diff := cmp.Diff(want, all, byValue); diff != "" {
 		t.Errorf("service (-want +got):\n%s", diff)
 	}
 
@@ -123,7 +123,7 @@ func TestLoadChecks(t *testing.T) {
 	for i := range defaults {
 		defaults[i].Key.Service = "defaults"
 	}
-	if diff := cmp.Diff(defaults, def.RealServers[0].Checks, addresses); diff != "" {
+	if diff := cmp.Diff(defaults, def.RealServers[0].Checks, byValue); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
 	}
 }
@@ -140,10 +140,11 @@ func TestChecksRun(t *testing.T) {
 			for _, r := range s.RealServers {
 				for _, c := range r.Checks {
 					c.Key.Service = file + ":" + c.Key.Service
-					c.Config.Target = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), 1)
-					c.Config.Source, c.Config.Interval, c.Config.Timeout = netip.Addr{}, time.Hour, 10*time.Second
-					c.Config.TLS.CA, c.Config.TLS.Certificate, c.Config.TLS.Key = "", "", "" // absent
-					list = append(list, c)
+					config := c.Config.Value()
+					config.Target = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), 1)
+					config.Source, config.Interval, config.Timeout = netip.Addr{}, time.Hour, 10*time.Second
+					config.TLS.CA, config.TLS.Certificate, config.TLS.Key = "", "", "" // absent
+					list = append(list, checker.NewCheck(c.Key, config))
 				}
 			}
 		}
@@ -213,10 +214,10 @@ virtual_server "web" {
 		t.Fatal(diags)
 	}
 	checks := cfg.VirtualServers[0].RealServers[0].Checks
-	if c := checks[0].Config; !c.Path || c.Service != netip.MustParseAddrPort("10.0.0.100:80") {
+	if c := checks[0].Config.Value(); !c.Path || c.Service != netip.MustParseAddrPort("10.0.0.100:80") {
 		t.Errorf("via path: got %v to %s", c.Path, c.Service)
 	}
-	if c := checks[1].Config; c.Path || c.Service.IsValid() {
+	if c := checks[1].Config.Value(); c.Path || c.Service.IsValid() {
 		t.Errorf("direct: got %v to %s", c.Path, c.Service)
 	}
 }
@@ -258,11 +259,11 @@ virtual_server "web" {
 	}
 	for i, want := range []checker.Tunnel{{Kind: checker.TunnelIPIP}, {Kind: checker.TunnelGUE, Port: 6080, Checksum: true}, {Kind: checker.TunnelGRE}, {}, {}} {
 		rs := cfg.VirtualServers[0].RealServers[i]
-		if c := rs.Checks[0].Config; !c.Path || c.Tunnel != want {
+		if c := rs.Checks[0].Config.Value(); !c.Path || c.Tunnel != want {
 			t.Errorf("%s: %v by %v, want %v", rs.Name, c.Path, c.Tunnel, want)
 		}
-		if len(rs.Checks) > 1 && (rs.Checks[1].Config.Tunnel != checker.Tunnel{}) {
-			t.Errorf("%s: a direct check goes by %v", rs.Name, rs.Checks[1].Config.Tunnel)
+		if len(rs.Checks) > 1 && (rs.Checks[1].Config.Value().Tunnel != checker.Tunnel{}) {
+			t.Errorf("%s: a direct check goes by %v", rs.Name, rs.Checks[1].Config.Value().Tunnel)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func TestLoadElection(t *testing.T) {
 			},
 		}),
 	}
-	if diff := cmp.Diff(routers, got.VirtualRouters, addresses); diff != "" {
+	if diff := cmp.Diff(routers, got.VirtualRouters, byValue); diff != "" {
 		t.Errorf("virtual routers (-want +got):\n%s", diff)
 	}
 	key := func(kind track.Kind, name string) track.Key { return track.Key{Router: "old", Kind: kind, Name: name} }

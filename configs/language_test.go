@@ -254,7 +254,7 @@ virtual_server "web" {
 		t.Fatal(diags)
 	}
 	want.Path, want.Hash = got.Path, got.Hash
-	if diff := cmp.Diff(want, got, addresses); diff != "" {
+	if diff := cmp.Diff(want, got, byValue); diff != "" {
 		t.Errorf("(-native +JSON):\n%s", diff)
 	}
 }

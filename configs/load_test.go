@@ -105,21 +105,18 @@ func TestLoad(t *testing.T) {
 			VirtualRouter: "web", Quorum: Quorum{Weight: 1}, DrainTimeout: time.Minute,
 			RealServers: []RealServer{{
 				Name: "web1", Address: netip.MustParseAddrPort("10.0.0.21:8080"), Weight: 10, Forward: ipvs.NAT,
-				Checks: []checker.Check{{Key: key, Config: checker.Config{
+				Checks: []checker.Check{checker.NewCheck(key, checker.Config{
 					Kind: checker.HTTP, Target: netip.MustParseAddrPort("10.0.0.21:9000"),
 					Interval: 5 * time.Second, Timeout: 3 * time.Second, Retry: 4 * time.Second, Rise: 4, Fall: 5,
 					HTTP:   checker.HTTPConfig{Method: "GET", Path: "/health?full=1", Host: "www.example.com", Status: ok, MaxBody: 1 << 20},
 					Expect: "^ok$",
-				}}},
+				})},
 			}, {
 				Name: "web2", Address: netip.MustParseAddrPort("10.0.0.22:80"), Weight: 0, Forward: ipvs.NAT,
-				Checks: []checker.Check{{
-					Key: checker.Key{Service: "web", Server: "web2", Check: "tcp"},
-					Config: checker.Config{
-						Kind: checker.TCP, Target: netip.MustParseAddrPort("10.0.0.22:80"),
-						Interval: 2 * time.Second, Timeout: time.Second, Retry: 2 * time.Second, Rise: 2, Fall: 3,
-					},
-				}},
+				Checks: []checker.Check{checker.NewCheck(checker.Key{Service: "web", Server: "web2", Check: "tcp"}, checker.Config{
+					Kind: checker.TCP, Target: netip.MustParseAddrPort("10.0.0.22:80"),
+					Interval: 2 * time.Second, Timeout: time.Second, Retry: 2 * time.Second, Rise: 2, Fall: 3,
+				})},
 			}},
 		}, {
 			Name: "dns6", Key: ipvs.Key{Address: addr("2001:db8::100"), Port: 53, Protocol: ipvs.UDP},
@@ -127,7 +124,7 @@ func TestLoad(t *testing.T) {
 			RealServers: []RealServer{{Name: "ns1", Address: netip.MustParseAddrPort("[2001:db8::21]:53"), Weight: 1, Forward: ipvs.DR}},
 		}},
 	}
-	if diff := cmp.Diff(want, got, addresses); diff != "" {
+	if diff := cmp.Diff(want, got, byValue); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
 }

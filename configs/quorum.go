@@ -108,7 +108,7 @@ func (b *builder) sorryBeforePanic(raw *rawSorryServer, s VirtualServer) {
 
 // weighed reports whether a check sets the weight of a server.
 func weighed(r RealServer) bool {
-	return slices.ContainsFunc(r.Checks, func(c checker.Check) bool { return c.Config.DynamicWeight })
+	return slices.ContainsFunc(r.Checks, func(c checker.Check) bool { return c.Config.Value().DynamicWeight })
 }
 
 // reachable reports a quorum above what the weights of all real servers add up to. That is a warning only where one has

@@ -36,7 +36,7 @@ func TestLoadTable(t *testing.T) {
 			got.VirtualServers[i].RealServers[j].Checks = nil
 		}
 	}
-	if diff := cmp.Diff(tableServices(), got.VirtualServers, addresses); diff != "" {
+	if diff := cmp.Diff(tableServices(), got.VirtualServers, byValue); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)
 	}
 }
@@ -92,7 +92,7 @@ func TestCheckPort(t *testing.T) {
 		t.Fatal(diags)
 	}
 	for i, want := range map[int]string{1: "[2001:db8::21]:0", 2: "10.0.0.21:8080", 3: "10.0.0.21:443"} {
-		if got := cfg.VirtualServers[i].RealServers[0].Checks[0].Config.Target.String(); got != want {
+		if got := cfg.VirtualServers[i].RealServers[0].Checks[0].Target.String(); got != want {
 			t.Errorf("%s: the check asks %s, want %s", cfg.VirtualServers[i].Name, got, want)
 		}
 	}

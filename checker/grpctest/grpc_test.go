@@ -54,7 +54,7 @@ func check(t *testing.T, c checker.Config) checker.Result {
 	c.Kind, c.Interval, c.Timeout = checker.GRPC, time.Hour, 10*time.Second
 	got := make(chan checker.Result, 1)
 	s := checker.NewSet(checker.Options{OnResult: func(_ checker.Status, r checker.Result) { got <- r }})
-	s.Apply([]checker.Check{{Key: checker.Key{Service: "api", Server: "api1", Check: "grpc"}, Config: c}})
+	s.Apply([]checker.Check{checker.NewCheck(checker.Key{Service: "api", Server: "api1", Check: "grpc"}, c)})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()

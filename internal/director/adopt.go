@@ -134,7 +134,7 @@ func leftBehind(now time.Time, cfg *configs.Config, table []ipvs.Service, last S
 // left adds to the verdict on a server what its weight in the table says.
 func (s server) left(now time.Time, vs configs.VirtualServer, rs configs.RealServer, weight uint32, drains bool, run drain) server {
 	s.present = true
-	dynamic := slices.ContainsFunc(rs.Checks, func(c checker.Check) bool { return c.Config.DynamicWeight })
+	dynamic := slices.ContainsFunc(rs.Checks, func(c checker.Check) bool { return c.Config.Value().DynamicWeight })
 	open := func() {
 		if s.verdict == checker.Up {
 			s.verdict = checker.Unknown

@@ -121,7 +121,7 @@ func (d *Director) applyChecks() {
 	for _, c := range all {
 		change, known := d.health[c.Key]
 		switch {
-		case known && d.targets[c.Key] == c.Config.Target:
+		case known && d.targets[c.Key] == c.Target:
 			health[c.Key] = change
 		case c.Start == checker.Up: // its passes will be no change
 			health[c.Key] = checker.Change{Key: c.Key, Verdict: checker.Up}
@@ -132,7 +132,7 @@ func (d *Director) applyChecks() {
 	d.services.window, d.servers.window = windowOf(all), windowOf(all)
 	d.health, d.targets = health, make(map[checker.Key]netip.AddrPort, len(all))
 	for _, c := range all {
-		d.targets[c.Key] = c.Config.Target
+		d.targets[c.Key] = c.Target
 	}
 	d.checks.Apply(all)
 }

@@ -155,7 +155,7 @@ func TestRestartInSlowStartWithDynamicWeight(t *testing.T) {
 	} {
 		cfg := farm([]uint32{100}, func(vs *configs.VirtualServer) {
 			vs.SlowStart = 20 * time.Second
-			vs.RealServers[0].Checks[0].Config.DynamicWeight = true
+			asksForWeight(&vs.RealServers[0].Checks[0])
 		})
 		vs := cfg.VirtualServers[0]
 		left := []ipvs.Service{{Key: vs.Key, Settings: vs.Settings, Destinations: []ipvs.Destination{

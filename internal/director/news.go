@@ -55,7 +55,7 @@ type news struct {
 func windowOf(checks []checker.Check) time.Duration {
 	window := newsLeast
 	for _, c := range checks {
-		window = max(window, c.Config.Interval)
+		window = max(window, c.Config.Value().Interval)
 	}
 	return min(window, newsMost)
 }

@@ -131,7 +131,9 @@ func TestNewsWindow(t *testing.T) {
 	for _, tt := range []struct{ interval, want time.Duration }{
 		{0, time.Second}, {50 * time.Millisecond, time.Second}, {5 * time.Second, 5 * time.Second}, {time.Minute, 10 * time.Second},
 	} {
-		list := []checker.Check{{Config: checker.Config{Interval: tt.interval}}, {Config: checker.Config{Interval: time.Millisecond}}}
+		list := []checker.Check{
+			checker.NewCheck(checker.Key{}, checker.Config{Interval: tt.interval}), checker.NewCheck(checker.Key{}, checker.Config{Interval: time.Millisecond}),
+		}
 		if got := windowOf(list); got != tt.want {
 			t.Errorf("%v: %v, want %v", tt.interval, got, tt.want)
 		}

@@ -27,13 +27,18 @@ func farm(weights []uint32, change func(*configs.VirtualServer)) *configs.Config
 		vs.RealServers = append(vs.RealServers, configs.RealServer{
 			Forward: ipvs.DR,
 			Name:    name, Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 80), Weight: w,
-			Checks: []checker.Check{{Key: checker.Key{Service: "web", Server: name, Check: "tcp"}, Config: checker.Config{Kind: checker.TCP}}},
+			Checks: []checker.Check{checker.NewCheck(checker.Key{Service: "web", Server: name, Check: "tcp"}, checker.Config{Kind: checker.TCP})},
 		})
 	}
 	if change != nil {
 		change(&vs)
 	}
 	return &configs.Config{VirtualServers: []configs.VirtualServer{vs}}
+}
+
+// asksForWeight makes a check one that may ask for a weight.
+func asksForWeight(c *checker.Check) {
+	*c = checker.NewCheck(c.Key, checker.Config{Kind: checker.Exec, DynamicWeight: true})
 }
 
 var sorryServer = configs.SorryServer{Address: netip.MustParseAddrPort("10.0.0.99:80"), Forward: ipvs.NAT}
@@ -261,7 +266,7 @@ func TestSmallestDynamicWeightCounts(t *testing.T) {
 func TestRestartKeepsWhatTheTableSays(t *testing.T) {
 	dynamic := func(vs *configs.VirtualServer) {
 		for i := range vs.RealServers {
-			vs.RealServers[i].Checks[0].Config.DynamicWeight = true
+			asksForWeight(&vs.RealServers[i].Checks[0])
 		}
 	}
 	tests := []struct {
@@ -305,7 +310,7 @@ func TestRestartKeepsWhatTheTableSays(t *testing.T) {
 // not give way to the configured one in between.
 func TestFirstRoundTakesEveryResult(t *testing.T) {
 	cfg := farm([]uint32{100}, func(vs *configs.VirtualServer) {
-		vs.RealServers[0].Checks[0].Config.DynamicWeight = true
+		asksForWeight(&vs.RealServers[0].Checks[0])
 	})
 	vs := cfg.VirtualServers[0]
 	d := New(Options{Config: cfg, Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar)})

@@ -201,12 +201,13 @@ func serverStatus(
 }
 
 func checkStatus(c checker.Check, s checker.Status) CheckStatus {
+	config := c.Config.Value()
 	out := CheckStatus{
-		Name: c.Key.Check, Kind: c.Config.Kind.String(), Target: c.Config.Target.String(),
+		Name: c.Key.Check, Kind: config.Kind.String(), Target: c.Target.String(),
 		State: s.Verdict.String(), Up: s.Verdict == checker.Up, Since: s.Since, Last: s.Last, Next: s.Next,
 		DurationSeconds: s.Duration.Seconds(), Reason: s.Reason, Run: s.Run, Passing: s.Passing,
-		Rise: max(c.Config.Rise, 1), Need: max(s.Need, 1), Fall: max(c.Config.Fall, 1),
-		IntervalSeconds: c.Config.Interval.Seconds(), TimeoutSeconds: c.Config.Timeout.Seconds(),
+		Rise: max(config.Rise, 1), Need: max(s.Need, 1), Fall: max(config.Fall, 1),
+		IntervalSeconds: config.Interval.Seconds(), TimeoutSeconds: config.Timeout.Seconds(),
 		DampedSeconds: s.Damped.Seconds(), Weight: weightStatus(s.Weight),
 		Passed: s.Counts.Passed, Failed: s.Counts.Failed, Local: s.Counts.Local,
 	}
