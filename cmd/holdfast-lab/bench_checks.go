@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
 
 // A fleet is what is checked over TCP: services of 100 real servers, each of ten on a port of its own of the same 100
@@ -56,8 +58,12 @@ func (f fleet) each(k int, c change, do func(server netip.AddrPort, weight int))
 
 // Both go down by the second failure, a second after the first at most, and come up by the first pass.
 func holdfastFleet(dir string, f fleet, c change) string {
+	return holdfastConfig(dir, nil, 0, 0) + f.holdfast(c)
+}
+
+// holdfast is the part of the services.
+func (f fleet) holdfast(c change) string {
 	var b strings.Builder
-	b.WriteString(holdfastConfig(dir, nil, 0, 0))
 	for k := range f.services() {
 		fmt.Fprintf(&b, `virtual_server "s%d" {
   address   = %q
@@ -107,7 +113,7 @@ func keepalivedFleet(_ string, f fleet, c change) string {
 
 // fleetServers are all real servers of a fleet: they accept, and close.
 type fleetServers struct {
-	host      *benchHost
+	host      *netlab.Host
 	listeners []net.Listener
 }
 
@@ -119,7 +125,7 @@ func (b *bench) startFleet(ctx context.Context) (*fleetServers, error) {
 	if _, err := b.master.Command(ctx, "ip", "route", "add", fleetNetwork.String(), "via", b.backup.address.String()).Output(); err != nil {
 		return nil, err
 	}
-	s := &fleetServers{host: b.backup}
+	s := &fleetServers{host: b.backup.Host}
 	if err := s.up(); err != nil {
 		return nil, err
 	}

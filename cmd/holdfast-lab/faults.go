@@ -96,7 +96,7 @@ var hasNetem = sync.OnceValue(func() bool {
 
 // faults are all there are, by group.
 func faults() []fault {
-	return slices.Concat(processFaults, networkFaults, tableFaults, addressFaults, ipvsFaults, configFaults, resourceFaults, checkFaults, hostileFaults)
+	return slices.Concat(processFaults, networkFaults, tableFaults, addressFaults, ipvsFaults, configFaults, resourceFaults, checkFaults, fleetFaults, hostileFaults)
 }
 
 // faultRun is one run of the suite.

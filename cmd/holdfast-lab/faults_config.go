@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/holdfast-lb/holdfast/ipvs"
 )
 
 // configFaults happen to what the director reads: its configuration and its state file.
@@ -255,12 +253,7 @@ func secondService(port, servers int) string {
 
 // tableHas holds when the kernel's table has those services of the virtual address, each with so many servers, and no others.
 func (n *node) tableHas(ctx context.Context, want map[uint16]int) error {
-	table, err := ipvs.OpenKernel(ctx, n.host.Path())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = table.Close() }()
-	services, err := table.List(ctx)
+	services, err := n.table(ctx)
 	if err != nil {
 		return err
 	}

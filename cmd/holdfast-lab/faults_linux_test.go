@@ -6,11 +6,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/holdfast-lb/holdfast/internal/netlab"
 )
@@ -116,5 +118,29 @@ func TestFaultsPage(t *testing.T) {
 			!strings.Contains(page.String(), want) {
 			t.Errorf("%s: no row that ends with %q", f.name, want)
 		}
+	}
+}
+
+// A client of HTTP/1.0 waits for the end of the connection, and keepalived's check is one.
+func TestWebServerEndsOldConnections(t *testing.T) {
+	host := netlab.Test(t).Host("web")
+	w, err := startWebServer(host, 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	c, err := host.Dial(t.Context(), "tcp4", "127.0.0.1:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("GET /health HTTP/1.0\r\nHost: web\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 OK\r\n") {
+		t.Errorf("got %q, %v", b, err)
 	}
 }

@@ -232,12 +232,7 @@ func (n *node) ready(ctx context.Context) error {
 			return fmt.Errorf("%s has trouble with its table: %s %s", n.name, s.IPVS.Error, s.IPVS.DriftLeft)
 		}
 	}
-	table, err := ipvs.OpenKernel(ctx, n.host.Path())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = table.Close() }()
-	services, err := table.List(ctx)
+	services, err := n.table(ctx)
 	if err != nil {
 		return err
 	}
@@ -253,6 +248,16 @@ func (n *node) ready(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("%s lacks its service in the table", n.name)
+}
+
+// table is what the kernel has of IPVS.
+func (n *node) table(ctx context.Context) ([]ipvs.Service, error) {
+	table, err := ipvs.OpenKernel(ctx, n.host.Path())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = table.Close() }()
+	return table.List(ctx)
 }
 
 // metric sums up the series of a metric that have the label, given as it is written there.

@@ -52,6 +52,9 @@ type scene struct {
 	tape     *tape
 	stranger *netlab.Port // that is no director; nil: not there yet
 
+	fleet  *fleetServers // nil: there is none
+	uplink *netlab.Port  // of the first director to the fleet
+
 	injected time.Time // when inject was called
 	sharing  time.Time // from when on only one may hold the address; zero: from the beginning
 	bounds   []bound   // that inject adds
@@ -173,6 +176,9 @@ func (s *scene) configure(ctx context.Context) error {
 func (s *scene) close() error {
 	for _, w := range s.webs {
 		w.close()
+	}
+	if s.fleet != nil {
+		s.fleet.down()
 	}
 	var errs []error
 	if s.tape != nil {

@@ -90,6 +90,8 @@ func (s *webServer) serve(c net.Conn) {
 		if err != nil {
 			return
 		}
+		// Who speaks HTTP/1.0, as keepalived does, reads up to the end of the connection: RFC 9112, section 9.3.
+		keep = keep && !strings.HasSuffix(strings.TrimSpace(first), " HTTP/1.0")
 		status, body, connection := "200 OK", s.name+"\n", ""
 		if strings.HasPrefix(first, "GET /health ") && s.sick.Load() {
 			status, body = "503 Service Unavailable", "sick\n"
