@@ -291,8 +291,8 @@ func ownLogDisk(n *node) []string {
 	if n != n.scene.nodes[0] {
 		return nil
 	}
-	const keep = `mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@" 2>>"$0/log"`
-	return []string{"unshare", "-m", "sh", "-c", `mkdir -p "$0" && ` + keep, logDisk(n)}
+	const there = `mkdir -p "$0" && mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@" 2>>"$0/log"`
+	return []string{"unshare", "-m", "sh", "-c", there, logDisk(n)}
 }
 
 func logDisk(n *node) string { return filepath.Join(n.dir, "log.d") }
