@@ -96,7 +96,7 @@ func leftBehind(now time.Time, cfg *configs.Config, table []ipvs.Service, last S
 	}
 	overrides, running, health := last.overrides(), last.drains(now), last.lastHealth(now)
 	left := decisions{
-		servers: make(map[serverID]server), services: make(map[ipvs.Key]service), leaving: leftLeavers(now, cfg, table, last),
+		servers: make(map[serverID]*server), services: make(map[ipvs.Key]service), leaving: leftLeavers(now, cfg, table, last),
 	}
 	for _, vs := range cfg.VirtualServers {
 		of, up := health.services[vs.Key], uint64(0)
@@ -120,7 +120,7 @@ func leftBehind(now time.Time, cfg *configs.Config, table []ipvs.Service, last S
 			case !down:
 				continue
 			}
-			left.servers[id] = is
+			left.servers[id] = &is
 			if is.verdict == checker.Up && is.whole(rs) > 0 {
 				up += uint64(is.configured(rs))
 			}

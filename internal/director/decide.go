@@ -4,7 +4,6 @@ package director
 
 import (
 	"maps"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -55,7 +54,7 @@ func (d *Director) decideAt() time.Time {
 func (d *Director) firstRoundDone(now time.Time) {
 	d.takeAll()
 	d.ready = true
-	d.log.Info("first round of checks done", "checks", len(d.targets))
+	d.log.Info("first round of checks done", "checks", len(d.health))
 	d.decide(now)
 }
 
@@ -119,20 +118,15 @@ func (d *Director) applyChecks() {
 	all := checks(d.cfg, d.decided)
 	health := make(map[checker.Key]checker.Change, len(all))
 	for _, c := range all {
-		change, known := d.health[c.Key]
-		switch {
-		case known && d.targets[c.Key] == c.Target:
-			health[c.Key] = change
-		case c.Start == checker.Up: // its passes will be no change
-			health[c.Key] = checker.Change{Key: c.Key, Verdict: checker.Up}
-		case c.Start == checker.Down: // its first failure says why
-			health[c.Key] = checker.Change{Key: c.Key, Verdict: checker.Down, Detail: "not passed since it was down", Relapses: c.Relapses}
+		is := checker.Change{Key: c.Key, Target: c.Target, Verdict: c.Start} // if that is up, its passes will be no change
+		if was := d.health[c.Key]; was.Verdict != checker.Unknown && was.Target == c.Target {
+			is = was
+		} else if c.Start == checker.Down { // its first failure says why
+			is.Detail, is.Relapses = "not passed since it was down", c.Relapses
 		}
+		health[c.Key] = is
 	}
 	d.services.window, d.servers.window = windowOf(all), windowOf(all)
-	d.health, d.targets = health, make(map[checker.Key]netip.AddrPort, len(all))
-	for _, c := range all {
-		d.targets[c.Key] = c.Target
-	}
+	d.health = health
 	d.checks.Apply(all)
 }

@@ -53,7 +53,7 @@ type service struct {
 // decisions are all of them. They are never changed, only replaced.
 type decisions struct {
 	of       *configs.Config // for which they were made
-	servers  map[serverID]server
+	servers  map[serverID]*server // one that stays as it was is in both, the decisions before and the next
 	services map[ipvs.Key]service
 	leaving  map[serverID]leaver
 }
@@ -70,11 +70,27 @@ type facts struct {
 
 func (d decisions) server(vs configs.VirtualServer, rs configs.RealServer) server {
 	id := serverID{vs.Key, rs.Address}
-	is, known := d.servers[id]
-	if l, leaves := d.leaving[id]; leaves && !known {
+	if l, leaves := d.leaving[id]; leaves && d.servers[id] == nil {
 		return l.comesBack()
 	}
-	return is
+	return d.known(id)
+}
+
+// known is what was decided about a server; the zero value: nothing.
+func (d decisions) known(id serverID) server {
+	if is := d.servers[id]; is != nil {
+		return *is
+	}
+	return server{}
+}
+
+// put notes what is decided about a server, of which prev are the decisions before.
+func (d decisions) put(id serverID, is server, prev decisions) {
+	was := prev.servers[id]
+	if was == nil || *was != is {
+		was = new(is)
+	}
+	d.servers[id] = was
 }
 
 // desired is the whole policy: what the IPVS table should be, given the configuration, what the checks say, who is master,
@@ -82,13 +98,14 @@ func (d decisions) server(vs configs.VirtualServer, rs configs.RealServer) serve
 // come at the latest even if nothing happens (zero: never): a weight is to be raised then, or a drain ends.
 func desired(now time.Time, f facts, prev decisions) (want []ipvs.Service, next decisions, deadline time.Time) {
 	next = decisions{
-		of: f.cfg, servers: make(map[serverID]server, len(prev.servers)), services: make(map[ipvs.Key]service, len(f.cfg.VirtualServers)),
+		of: f.cfg, servers: make(map[serverID]*server, len(prev.servers)), services: make(map[ipvs.Key]service, len(f.cfg.VirtualServers)),
 	}
+	var servers []server // of one service, and then of the next
 	for _, vs := range f.cfg.VirtualServers {
 		was := prev.services[vs.Key]
-		servers := make([]server, len(vs.RealServers))
-		for i, rs := range vs.RealServers {
-			servers[i] = decide(now, vs, rs, f, prev.server(vs, rs))
+		servers = servers[:0]
+		for _, rs := range vs.RealServers {
+			servers = append(servers, decide(now, vs, rs, f, prev.server(vs, rs)))
 		}
 		is := assess(now, vs, servers, was)
 		is.present = tabled(vs, f.holding, was)
@@ -98,7 +115,7 @@ func desired(now time.Time, f facts, prev decisions) (want []ipvs.Service, next 
 				servers[i].ramp = time.Time{} // it has had traffic all the time
 			}
 			weighed, step := servers[i].weigh(now, vs, rs, is)
-			next.servers[serverID{vs.Key, rs.Address}] = weighed
+			next.put(serverID{vs.Key, rs.Address}, weighed, prev)
 			deadline = earlier(deadline, step)
 			if weighed.present {
 				if s.Destinations == nil {

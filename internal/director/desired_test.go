@@ -92,9 +92,9 @@ func TestDesired(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := parse(t, fmt.Sprintf(twoServers, tt.options))
-			prev := decisions{servers: make(map[serverID]server)}
+			prev := decisions{servers: make(map[serverID]*server)}
 			for a := range tt.left {
-				prev.servers[serverID{cfg.VirtualServers[0].Key, netip.MustParseAddrPort(a)}] = server{verdict: checker.Up}
+				prev.servers[serverID{cfg.VirtualServers[0].Key, netip.MustParseAddrPort(a)}] = &server{verdict: checker.Up}
 			}
 			want, _, _ := desired(time.Unix(0, 0), facts{cfg: cfg, health: health(tt.health)}, prev)
 			if len(want) != 1 || want[0].Scheduler != "wrr" || want[0].Key.String() != "10.0.0.100:80/tcp" {

@@ -94,8 +94,7 @@ type Director struct {
 	groups    map[string]*vrrp.Group // sync groups by their names
 	groupOf   map[string]*vrrp.Group // and by the names of their members
 	tracked   map[track.Key]track.Status
-	health    map[checker.Key]checker.Change
-	targets   map[checker.Key]netip.AddrPort // that health is about
+	health    map[checker.Key]checker.Change // of every check; only what is about its target
 	decided   decisions
 	decidedAt time.Time
 	took      time.Duration // to decide, the last time
@@ -295,7 +294,7 @@ func (d *Director) takeAll() {
 		case vrrp.SteppedDown:
 			d.steppedDown(time.Now(), m)
 		case checker.Change:
-			if d.targets[m.Key] == m.Target { // else it is about what a reload has replaced
+			if was, known := d.health[m.Key]; known && was.Target == m.Target { // else it is about what a reload has replaced
 				d.health[m.Key] = m
 				d.stale = true
 			}

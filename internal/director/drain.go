@@ -165,7 +165,7 @@ func (l leaver) waits(now time.Time, next decisions, service service) bool {
 	if !l.heir.address.IsValid() {
 		return next.services[l.heir.service].verdict == checker.Unknown
 	}
-	heir := next.servers[l.heir]
+	heir := next.known(l.heir)
 	return heir.verdict == checker.Unknown && heir.drain.cause == 0
 }
 
@@ -191,7 +191,7 @@ func departures(now time.Time, cfg *configs.Config, prev, next decisions, leavin
 		}
 		for _, rs := range vs.RealServers {
 			id := serverID{vs.Key, rs.Address}
-			was := prev.servers[id]
+			was := prev.known(id)
 			if _, stays := next.servers[id]; stays || !was.present {
 				continue
 			}
@@ -346,7 +346,7 @@ func (d decisions) running() []drainRun {
 		}
 		for _, rs := range vs.RealServers {
 			id := serverID{vs.Key, rs.Address}
-			add(object{vs.Name, rs.Name}, id, d.servers[id].drain)
+			add(object{vs.Name, rs.Name}, id, d.known(id).drain)
 		}
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(d.leaving), serverID.compare) {

@@ -73,6 +73,7 @@ func (s server) why() (reason string, since time.Time) {
 // changesOf lists the services and the servers with what they were in prev, or are if prev does not know them, and what
 // they are.
 func changesOf(now time.Time, cfg *configs.Config, prev, next decisions) (services, servers []change) {
+	services, servers = make([]change, 0, len(cfg.VirtualServers)), make([]change, 0, len(next.servers))
 	for _, vs := range cfg.VirtualServers {
 		for _, rs := range vs.RealServers {
 			is := next.server(vs, rs)

@@ -48,8 +48,11 @@ func (d decisions) health() []HealthState {
 			continue
 		}
 		h := HealthState{Service: newServiceKey(vs.Key), Down: is.verdict == checker.Down, Panic: is.panic, Since: written(is.since)}
+		if down := len(vs.RealServers) - is.up; down > 0 {
+			h.Servers = make([]ServerState, 0, min(down, room))
+		}
 		for _, rs := range vs.RealServers {
-			s := d.servers[serverID{vs.Key, rs.Address}]
+			s := d.known(serverID{vs.Key, rs.Address})
 			if s.verdict == checker.Down && room > 0 {
 				room--
 				h.Servers = append(h.Servers, ServerState{rs.Address, written(s.since), s.relapses})

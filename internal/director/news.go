@@ -66,15 +66,17 @@ func (n *news) close() { n.opened = time.Time{} }
 // take returns what there is to tell of all objects, and when it has to be asked again; zero: when something changes. Of
 // an object that nothing was told of, such as after a start, the state before is taken as known.
 func (n *news) take(now time.Time, states []change) (events []notify.Event, deadline time.Time) {
-	before := n.told
 	states = n.withGone(states)
-	n.told = make(map[object]string, len(states))
+	if n.told == nil {
+		n.told = make(map[object]string, len(states))
+	}
 	var list []change
 	for _, c := range states {
-		if told, known := before[c.object]; known {
+		if told, known := n.told[c.object]; known {
 			c.from = told
+		} else {
+			n.told[c.object] = c.from
 		}
-		n.told[c.object] = c.from
 		if c.from != c.to {
 			list = append(list, c)
 			if c.to == stateRemoved {
@@ -82,6 +84,7 @@ func (n *news) take(now time.Time, states []change) (events []notify.Event, dead
 			}
 		}
 	}
+	n.forget(states)
 	end := n.opened.Add(n.window)
 	if n.gathering && now.Before(end) {
 		return nil, end
@@ -110,6 +113,18 @@ func (n *news) take(now time.Time, states []change) (events []notify.Event, dead
 		n.told[c.object] = c.to
 	}
 	return events, deadline
+}
+
+// forget leaves nothing told of objects that there are no more.
+func (n *news) forget(states []change) {
+	if len(n.told) == len(states) {
+		return
+	}
+	told := make(map[object]string, len(states))
+	for _, c := range states {
+		told[c.object] = n.told[c.object]
+	}
+	n.told = told
 }
 
 // withGone adds to the states of all objects those that are listed once only and have not been told, but for what has come
