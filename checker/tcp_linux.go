@@ -24,8 +24,9 @@ type dialer struct {
 	conn  syscall.RawConn
 
 	// Used by the loop of the Set alone.
-	begun []*entry // connects that neither settle nor run has looked at yet
-	polls []unix.PollFd
+	begun   []*entry // connects that neither settle nor run has looked at yet
+	polls   []unix.PollFd
+	settled []outcome
 
 	mu         sync.Mutex
 	inFlight   map[int]*entry // by descriptor; whoever takes it out closes the descriptor
@@ -91,15 +92,14 @@ func (d *dialer) start(e *entry, source netip.Addr) (res Result, done bool) {
 
 // settle returns the results of those of the connects begun that have ended by now, and leaves the others to run. A server
 // that is near has answered before the next ones are begun: to wait for each by the epoll costs a third more, most of
-// it for switching between threads.
+// it for switching between threads. What it returns is good until it is called again.
 func (d *dialer) settle() []outcome {
 	d.polls = d.polls[:0]
 	for _, e := range d.begun {
 		d.polls = append(d.polls, unix.PollFd{Fd: int32(e.fd), Events: unix.POLLOUT})
 	}
 	_, err := unix.Poll(d.polls, 0)
-	var out []outcome
-	end := time.Now()
+	out, end := d.settled[:0], time.Now()
 	for i, e := range d.begun {
 		events := d.polls[i].Revents
 		if err == nil && events != 0 {
@@ -109,7 +109,7 @@ func (d *dialer) settle() []outcome {
 		}
 		d.begun[i] = nil
 	}
-	d.begun = d.begun[:0]
+	d.begun, d.settled = d.begun[:0], out
 	return out
 }
 
@@ -303,12 +303,27 @@ func connected(fd int, target netip.AddrPort) Result {
 // toItself reports a connection of a socket with itself. It comes about where nothing listens on a port of this host
 // and the kernel picks just that one as the local port.
 func toItself(fd int, target netip.AddrPort) bool {
+	if localPort(fd) != target.Port() {
+		return false
+	}
 	local, err := unix.Getsockname(fd)
-	if err != nil || addrPort(local).Port() != target.Port() {
+	if err != nil {
 		return false
 	}
 	peer, err := unix.Getpeername(fd) // not target, which may be unspecified
 	return err == nil && addrPort(local) == addrPort(peer)
+}
+
+// localPort is that of a socket; 0: it cannot be told. Unlike unix.Getsockname it leaves no garbage behind, which counts as
+// each check asks.
+func localPort(fd int) uint16 {
+	var raw unix.RawSockaddrInet6 // the port of IPv4 is in the same place
+	size := uint32(unix.SizeofSockaddrInet6)
+	_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&raw)), uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
+		return 0
+	}
+	return networkOrder(raw.Port)
 }
 
 func addrPort(sa unix.Sockaddr) netip.AddrPort {

@@ -52,7 +52,7 @@ type service struct {
 
 // decisions are all of them. They are never changed, only replaced.
 type decisions struct {
-	of       *configs.Config // for which they were made
+	of       *configs.Config      // for which they were made
 	servers  map[serverID]*server // one that stays as it was is in both, the decisions before and the next
 	services map[ipvs.Key]service
 	leaving  map[serverID]leaver
