@@ -132,9 +132,10 @@ func TestReloadRenamesARouter(t *testing.T) {
 	s.eventually(func() error {
 		s.host.mu.Lock()
 		defer s.host.mu.Unlock()
-		want := []string{"hold 127.0.0.100/32 dev eth0", "release 127.0.0.100/32 dev eth0", "hold 127.0.0.100/32 dev eth0"}
-		if !slices.Equal(s.host.did, want) {
-			return fmt.Errorf("addresses: %v, want %v", s.host.did, want)
+		// A stall of this process may have taken the role for a moment before.
+		const hold, release = "hold 127.0.0.100/32 dev eth0", "release 127.0.0.100/32 dev eth0"
+		if n := len(s.host.did); n < 3 || !slices.Equal(s.host.did[n-2:], []string{release, hold}) {
+			return fmt.Errorf("addresses: %v, want %s and then %s at the end", s.host.did, release, hold)
 		}
 		return nil
 	})
