@@ -67,10 +67,9 @@ func (r *run) loop() {
 		case <-r.wake:
 		case <-timer.C:
 		case out := <-r.done:
-			for _, o := range out {
-				r.finish(o)
-			}
+			r.finishAll(out)
 		}
+		r.finishMore()
 		ready, expired := r.collect(time.Since(r.base))
 		for _, late := range r.late {
 			r.onLate(late)
@@ -84,6 +83,24 @@ func (r *run) loop() {
 			r.startAll(batch)
 		}
 		timer.Reset(r.wait())
+	}
+}
+
+func (r *run) finishAll(out []outcome) {
+	for _, o := range out {
+		r.finish(o)
+	}
+}
+
+// finishMore takes results that wait, as many as one round of checks gives: they must not pile up while checks are begun.
+func (r *run) finishMore() {
+	for range roundMost {
+		select {
+		case out := <-r.done:
+			r.finishAll(out)
+		default:
+			return
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 const (
 	readPeriod = 4500 * time.Millisecond // IPVS sends no events: drift is found by reading, and mended within 5 s
-	readShare  = 20                      // at most one part in 20 of the time is spent on reading
+	readShare  = 20                      // one part in 20 of the time at most is spent on reading, if each takes as long as the last two
 	firstRetry = 100 * time.Millisecond  // doubled after each attempt that fails
 	lastRetry  = 5 * time.Second
 	statsAge   = time.Second

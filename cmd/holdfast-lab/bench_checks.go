@@ -304,8 +304,8 @@ const (
 	allBack = "all back to full table"
 )
 
-// until asks each 50 ms, or so seldom that asking takes at most a fifth of the time: for a large table it has its price,
-// and the programs that are measured share the processors with it.
+// until asks each 50 ms, or so much more seldom, down to each 500 ms, that asking takes at most a fifth of the time: for a large
+// table it has its price, and the programs that are measured share the processors with it.
 func until(ctx context.Context, timeout time.Duration, done func() (bool, error)) error {
 	for deadline := time.Now().Add(timeout); ; {
 		asked := time.Now()
@@ -316,7 +316,7 @@ func until(ctx context.Context, timeout time.Duration, done func() (bool, error)
 		if time.Now().After(deadline) {
 			return fmt.Errorf("not in %s", timeout)
 		}
-		if err := pause(ctx, max(50*time.Millisecond, 4*time.Since(asked))); err != nil {
+		if err := pause(ctx, min(max(50*time.Millisecond, 4*time.Since(asked)), 500*time.Millisecond)); err != nil {
 			return err
 		}
 	}

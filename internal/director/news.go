@@ -4,6 +4,7 @@ package director
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -44,11 +45,18 @@ type change struct {
 type news struct {
 	kind      string
 	window    time.Duration
-	told      map[object]string // the state of each that was told last
-	gone      []change          // those that are removed, and nobody was told of
-	opened    time.Time         // when the window began
-	count     int               // of the events in it
-	gathering bool              // to its end
+	told      map[object]told // of all objects of the last take
+	takes     uint64
+	gone      []change  // those that are removed, and nobody was told of
+	opened    time.Time // when the window began
+	count     int       // of the events in it
+	gathering bool      // to its end
+}
+
+// told is the state of an object that was told last, and the take that it was last in.
+type told struct {
+	state string
+	take  uint64
 }
 
 // windowOf is the longest interval of the checks: within that, all have found what has happened at one time.
@@ -68,15 +76,15 @@ func (n *news) close() { n.opened = time.Time{} }
 func (n *news) take(now time.Time, states []change) (events []notify.Event, deadline time.Time) {
 	states = n.withGone(states)
 	if n.told == nil {
-		n.told = make(map[object]string, len(states))
+		n.told = make(map[object]told, len(states))
 	}
+	n.takes++
 	var list []change
 	for _, c := range states {
-		if told, known := n.told[c.object]; known {
-			c.from = told
-		} else {
-			n.told[c.object] = c.from
+		if t, known := n.told[c.object]; known {
+			c.from = t.state
 		}
+		n.told[c.object] = told{c.from, n.takes}
 		if c.from != c.to {
 			list = append(list, c)
 			if c.to == stateRemoved {
@@ -84,7 +92,7 @@ func (n *news) take(now time.Time, states []change) (events []notify.Event, dead
 			}
 		}
 	}
-	n.forget(states)
+	maps.DeleteFunc(n.told, func(_ object, t told) bool { return t.take < n.takes })
 	end := n.opened.Add(n.window)
 	if n.gathering && now.Before(end) {
 		return nil, end
@@ -110,21 +118,9 @@ func (n *news) take(now time.Time, states []change) (events []notify.Event, dead
 	n.gathering, n.gone = !few, nil
 	n.count += len(events)
 	for _, c := range list {
-		n.told[c.object] = c.to
+		n.told[c.object] = told{c.to, n.takes}
 	}
 	return events, deadline
-}
-
-// forget leaves nothing told of objects that there are no more.
-func (n *news) forget(states []change) {
-	if len(n.told) == len(states) {
-		return
-	}
-	told := make(map[object]string, len(states))
-	for _, c := range states {
-		told[c.object] = n.told[c.object]
-	}
-	n.told = told
 }
 
 // withGone adds to the states of all objects those that are listed once only and have not been told, but for what has come
