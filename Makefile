@@ -39,6 +39,7 @@ test-host:
 	$(GO) test -race -run '^$$' ./... >/dev/null
 	REQUIRE_KERNEL=netns $(GO) test -race -p 2 ./...
 	$(GO) test -C checker/grpctest -race ./...
+	$(GO) test -benchtime 1x $(GO_BENCHMARKS)
 
 # On a kernel with IPVS: no test may skip for want of anything. What runs from end to end measures time, for which the race
 # detector is too slow there; it is linked as the released program is, without cgo, so that it gives up capabilities.
@@ -87,10 +88,11 @@ $(addprefix bench-,$(BENCH_HERE) $(BENCH_KERNEL)): bench-%: build
 	$(if $(filter $*,$(BENCH_KERNEL)),deploy/lab/vm -t 7200) bin/holdfast-lab bench --rounds $(BENCH_ROUNDS) --run $* --json >bin/bench/$*.part
 	mv bin/bench/$*.part bin/bench/$*.json
 
+GO_BENCHMARKS = -p 1 -run '^$$' -bench '^Benchmark(Packet|Receive|Diff|Desired|Reload|Scrape|Load)$$' -benchmem \
+	./vrrp ./ipvs ./configs ./internal/director
 bench-go:
 	mkdir -p bin/bench
-	$(GO) test -p 1 -run '^$$' -bench '^Benchmark(Packet|Receive|Diff|Desired|Reload|Scrape|Load)$$' -benchmem \
-		./vrrp ./ipvs ./configs ./internal/director >bin/bench/go.txt
+	$(GO) test $(GO_BENCHMARKS) >bin/bench/go.txt
 
 bench-page: build
 	bin/holdfast-lab bench --markdown bin/bench >bin/benchmarks.md

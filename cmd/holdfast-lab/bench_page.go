@@ -52,6 +52,7 @@ func writeBenchDocument(out io.Writer, dir string) error {
 	if missed.Len() > 0 {
 		fmt.Fprintf(&b, "\n| subject | | holdfast | keepalived | ratio | aim |\n|---|---|---|---|---|---|\n%s\n%s", missed.String(), inTheWay)
 	}
+	b.WriteString(bettered)
 	b.WriteString(sections.String())
 	text, err := os.ReadFile(filepath.Join(dir, goResults))
 	if err == nil {
@@ -77,7 +78,27 @@ are worth little. The load average holds what the turn before had left.
 
 const inTheWay = `What stands in the way: keepalived fills the table at the start before it has checked anything, and holdfast after
 the first passed check; it never reads the table again, and holdfast does every 5 s or longer; its configuration costs next to
-nothing to parse, and HCL most of the time of a reload; Go keeps a heap that may double before it is collected.
+nothing to parse, and HCL most of the time of a reload; Go keeps a heap that may grow by half before it is collected, and wakes up
+more often than a program of one thread. With adverts each 10 ms an emulated machine needs longer than an interval to announce an address,
+and an old master serves no longer than that beside the new one.
+`
+
+const bettered = `
+## What profiles bettered
+
+Of the ratios that were the worst at 5,000 checks, on the same machine, holdfast's figures before and after:
+
+- **All back to full table**, 1.95 of keepalived's time (47 to 60 s). The profile showed few checks, and those of servers that were up
+  already: where more checks were due than the machine could do, those that became due during a long round were left out as late, again
+  and again. Now rounds are short, and what is due waits in the lane for its turn: 20 s. A decision about 10,000 servers costs 2.6 instead
+  of 6.0 MB and 66 instead of 10,064 allocations, for what is equal is shared with the decision before. By the same, all dead to
+  empty table came from 32 to 49 s to 12, and start to full table from 33 to 37 s to 14.
+- **Memory**, 3.74 of keepalived's (51 to 55 MiB). The heap held 700 bytes of configuration for each check, of which all but the target was
+  the same: now all have one. A TCP check leaves 350 bytes less garbage, and garbage is collected at half of Go's default, which then
+  costs no time that can be told from noise. 15 MiB are pages of the program itself.
+- **Reload of a large file**, 4 times keepalived's where nothing is checked. Two thirds of it are the scanner and parser of HCL, which
+  works on pieces of the file on all processors already. Garbage is collected more seldom meanwhile: reading 5,000 servers costs 86 ms of
+  processor time natively, and 132 ms without that. The rest stays.
 `
 
 // programsOf names the versions that were measured.

@@ -16,6 +16,10 @@ func writeFaultsDocument(out io.Writer, dir string) error {
 	}
 	var b strings.Builder
 	b.WriteString(faultsHead)
+	ours, all := held(rows["holdfast"])
+	theirs, compared := held(rows["keepalived"])
+	fmt.Fprintf(&b, "\nWithin these bounds, which are made for holdfast, stayed holdfast in %d of %d scenarios, and keepalived in %d of the %d that it was run in.\n",
+		ours, all, theirs, compared)
 	group := ""
 	for _, f := range faults() {
 		if g, _, _ := strings.Cut(f.name, "/"); g != group {
@@ -77,6 +81,19 @@ func faultRow(rows map[string]row, f fault) (row, bool) {
 	}
 	r, ok := rows[f.name]
 	return r, ok
+}
+
+// held counts the faults that were run, and those of them that missed no bound.
+func held(rows map[string]row) (good, all int) {
+	for _, f := range faults() {
+		if r, ok := faultRow(rows, f); ok {
+			all++
+			if r.OK {
+				good++
+			}
+		}
+	}
+	return good, all
 }
 
 // faultCell is what a client saw.

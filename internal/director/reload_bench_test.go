@@ -41,6 +41,7 @@ func BenchmarkReload(b *testing.B) {
 		Config: loaded[0], Log: slog.New(slog.DiscardHandler), Level: new(slog.LevelVar),
 		OpenTable: func(context.Context) (ipvs.Table, error) { return &ipvstest.Fake{}, nil },
 	})
+	d.web = newWeb(d.o.Log, nil)
 	b.ReportAllocs()
 	for n := 0; b.Loop(); n++ {
 		if _, err := d.apply(loaded[(n+1)%2]); err != nil {
