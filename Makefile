@@ -2,7 +2,7 @@
 
 GO ?= go
 # Inputs for each target, or a time; with a time the end of it is now and then taken for a failure.
-FUZZTIME ?= 500x
+FUZZTIME ?= 200x
 
 # Tests that the kernel here may not be able to run say so in their own body: they skip themselves below and run in the
 # lab's VM (deploy/lab/README.md), they only, for the others have run on this kernel. Of package ipvs all do.

@@ -117,20 +117,20 @@ type fleetServers struct {
 	listeners []net.Listener
 }
 
-// startFleet makes the backup's host the way to the whole fleet, and starts it.
-func (b *bench) startFleet(ctx context.Context) (*fleetServers, error) {
-	if _, err := b.backup.Command(ctx, "ip", "route", "add", "local", fleetNetwork.String(), "dev", "lo").Output(); err != nil {
+// startFleet makes a host the whole fleet, which a director reaches by an address of it.
+func startFleet(ctx context.Context, host, director *netlab.Host, gateway netip.Addr) (*fleetServers, error) {
+	if _, err := host.Command(ctx, "ip", "route", "add", "local", fleetNetwork.String(), "dev", "lo").Output(); err != nil {
 		return nil, err
 	}
-	if _, err := b.master.Command(ctx, "ip", "route", "add", fleetNetwork.String(), "via", b.backup.address.String()).Output(); err != nil {
+	if _, err := director.Command(ctx, "ip", "route", "add", fleetNetwork.String(), "via", gateway.String()).Output(); err != nil {
 		return nil, err
 	}
-	s := &fleetServers{host: b.backup.Host}
+	s := &fleetServers{host: host}
 	if err := s.up(); err != nil {
 		return nil, err
 	}
 	// So that the first checks do not all wait for one answer to ARP: the kernel keeps but a hundred packets that do.
-	c, err := b.master.Dial(ctx, "tcp4", netip.AddrPortFrom(b.backup.address, firstPort).String())
+	c, err := director.Dial(ctx, "tcp4", netip.AddrPortFrom(gateway, firstPort).String())
 	if err != nil {
 		s.down()
 		return nil, fmt.Errorf("reach the fleet: %w", err)
@@ -168,7 +168,7 @@ func (s *fleetServers) down() {
 // checksNative measures what checks cost on a kernel that may have no IPVS: the table is out of reach then, which holdfast
 // says and lives with.
 func (b *bench) checksNative(ctx context.Context, f fleet) ([]figure, error) {
-	servers, err := b.startFleet(ctx)
+	servers, err := startFleet(ctx, b.backup.Host, b.master.Host, b.backup.address)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +256,7 @@ func (b *bench) quiet(ctx context.Context) ([]figure, error) {
 
 // checksKernel measures how the kernel's table follows a fleet.
 func (b *bench) checksKernel(ctx context.Context, f fleet) (figures []figure, err error) {
-	servers, err := b.startFleet(ctx)
+	servers, err := startFleet(ctx, b.backup.Host, b.master.Host, b.backup.address)
 	if err != nil {
 		return nil, err
 	}

@@ -10,11 +10,13 @@ import (
 )
 
 // sceneFleet is what the master checks besides. The second failure in a row, a second after the first, is the verdict.
-var sceneFleet = fleet{servers: 1000, interval: 5 * time.Second}
+var sceneFleet = fleet{servers: 1000, interval: fleetInterval}
 
 // fleetNoticed is when all of a fleet that dies are out of the table, or back, at the latest: each is checked once in an
 // interval, and once more a second later, for up to a second, and all that has a second to be carried out.
-const fleetNoticed = 5*time.Second + time.Second + time.Second + time.Second
+const fleetNoticed = fleetInterval + time.Second + time.Second + time.Second
+
+const fleetInterval = 5 * time.Second
 
 // fleetNoise is what a client may notice of a fleet on the same machine, which may be an emulated one.
 const fleetNoise = 2 * time.Second
@@ -83,12 +85,9 @@ func buildFleet(s *scene) error {
 	if err := s.lab.Err(); err != nil {
 		return err
 	}
-	if _, err := behind.Command(context.Background(), "ip", "route", "add", "local", fleetNetwork.String(), "dev", "lo").Output(); err != nil {
-		return err
-	}
-	master.Route(fleetNetwork, addr("10.0.2.1"))
-	s.fleet = &fleetServers{host: behind}
-	return errors.Join(s.lab.Err(), s.fleet.up())
+	var err error
+	s.fleet, err = startFleet(context.Background(), behind, master, addr("10.0.2.1"))
+	return err
 }
 
 // fleetHas waits until the master's table has so many servers of the fleet.

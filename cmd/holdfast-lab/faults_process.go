@@ -98,7 +98,7 @@ var processFaults = []fault{
 		needs: needCgroup,
 		note:  "its processes are frozen, its line is dead and the addresses have no lease, for no time passes there",
 		options: options{
-			wrap: onMaster("sh", "-c", `mkdir -p "$0" && echo $$ >"$0/cgroup.procs" && exec "$@"`),
+			wrap: inCgroup,
 			with: func(*node) extra { return extra{router: `  address_lease = "off"`} },
 		},
 		limits: limits{lost: unbounded, gap: detected, shared: yields, takeovers: 2, resets: unbounded},

@@ -16,20 +16,23 @@ import (
 	"time"
 )
 
+// inCgroup runs the master in a control group of its own.
+var inCgroup = onMaster("sh", "-c", `mkdir -p "$0" && echo $$ >"$0/cgroup.procs" && exec "$@"`)
+
 // resourceFaults take from the master what it needs: time, memory, disk, files, someone who reads.
 var resourceFaults = []fault{
 	{
 		name: "resources/cpu", what: "the master may use 5 % of a processor for 20 s",
 		note:    "it may be late, and then gives the role up: what counts is the client",
 		limits:  limits{lost: 10, shared: yields, takeovers: 4, resets: unbounded},
-		options: options{wrap: onMaster("sh", "-c", `mkdir -p "$0" && echo $$ >"$0/cgroup.procs" && exec "$@"`)},
+		options: options{wrap: inCgroup},
 		inject: func(ctx context.Context, s *scene) error {
 			return errors.Join(s.processor("5000"), pause(ctx, 20*time.Second), s.processor("max"))
 		},
 	},
 	{
 		name: "resources/memory", what: "the kernel kills the master for want of memory, and it is started again", needs: needCgroup,
-		options: options{wrap: onMaster("sh", "-c", `mkdir -p "$0" && echo $$ >"$0/cgroup.procs" && exec "$@"`)},
+		options: options{wrap: inCgroup},
 		inject:  outOfMemory,
 	},
 	{
